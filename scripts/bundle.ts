@@ -1,7 +1,7 @@
 // Makes build/bundle: the program as JavaScript, a file for each command and what they share, so that an agent holds no code
 // of the lab. docs/decisions/0004-bundle.md has the reasons and the figures.
 // It is built beside and put in place by renaming a link: who starts meanwhile gets the old program or the new one, whole.
-import { readdirSync, readlinkSync, renameSync, rmSync, statSync, symlinkSync, utimesSync } from 'node:fs'
+import { lstatSync, readdirSync, readlinkSync, renameSync, rmSync, symlinkSync, utimesSync } from 'node:fs'
 import { join } from 'node:path'
 import { rolldown } from 'rolldown'
 
@@ -23,7 +23,8 @@ function removeOld(): void {
   for (const name of readdirSync(join(root, 'build'))) {
     const path = join(root, 'build', name)
     if (!name.startsWith('bundle.') || name === current) continue
-    if (Date.now() - statSync(path).mtimeMs > minAgeMs) rmSync(path, { recursive: true, force: true })
+    const ageMs = Date.now() - (lstatSync(path, { throwIfNoEntry: false })?.mtimeMs ?? Infinity)
+    if (ageMs > minAgeMs) rmSync(path, { recursive: true, force: true })
   }
 }
 
@@ -31,6 +32,17 @@ const startedAt = new Date()
 removeOld()
 const name = `bundle.${process.pid}.${startedAt.getTime().toString(36)}`
 const dir = join(root, 'build', name)
+const newLink = `${link}.${process.pid}`
+
+function removeUnfinished(): void {
+  for (const path of [dir, newLink]) rmSync(path, { recursive: true, force: true })
+}
+
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
+  process.once(signal, () => {
+    removeUnfinished()
+    process.kill(process.pid, signal)
+  })
 const build = await rolldown({
   cwd: root,
   // a thread starts with a file of its own
@@ -49,5 +61,5 @@ await build.write({
 await build.close()
 // as old as the sources it was made from: what changed while it was built is newer, and the next run builds again
 utimesSync(join(dir, 'causeway.cjs'), startedAt, startedAt)
-symlinkSync(name, `${link}.${process.pid}`)
-renameSync(`${link}.${process.pid}`, link)
+symlinkSync(name, newLink)
+renameSync(newLink, link)

@@ -29,6 +29,8 @@ if [ "$job" = test ]; then
   need kubectl kubernetes-client
   need containerd containerd
   need runc runc
+  # the pages that commands write are looked at in a browser
+  need chromium chromium
   # portmap of the reference plugins writes its rules with it
   need iptables iptables
 fi

@@ -314,9 +314,7 @@ export class PolicyPart implements PodPolicies, AsyncDisposable {
       ...(this.tables?.untold === undefined
         ? []
         : [problem('CW3308', `policy-table/${inetTableName.family} ${inetTableName.name}`, this.tables.untold)]),
-      ...(this.#index.hasPolicies ? [conntrackProblem(this.#config.nodeName)] : []).filter(
-        (each) => each !== undefined,
-      ),
+      ...[conntrackProblem(this.#config.nodeName)].filter((each) => each !== undefined),
     ]
   }
 

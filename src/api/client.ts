@@ -11,7 +11,7 @@ const longAnswerMs = 120_000
 
 export type Outcome<T> =
   | { readonly kind: 'answer'; readonly value: T }
-  /** The agent understood the request and refuses it with an HTTP status: 404, 409, 503 … */
+  /** The agent understood the request and refuses it with an HTTP status: 404, 409, 429, 503 … */
   | { readonly kind: 'refusal'; readonly status: number; readonly message: string }
   /** No agent answers. */
   | { readonly kind: 'silence'; readonly message: string }

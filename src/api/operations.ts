@@ -223,7 +223,7 @@ export const operations = {
     method: 'GET',
     path: '/v1/trace/predict',
     summary:
-      "What this node's kernel would do with a packet, step by step, and where the packet is to be seen. 404: it cannot begin where it is said to; 503: too many ask.",
+      "What this node's kernel would do with a packet, step by step, and where the packet is to be seen. 404: it cannot begin where it is said to; 429: too many ask.",
     params: tracePredictRequest,
     answer: tracePrediction,
     servedBy: ['agent'],
@@ -232,7 +232,7 @@ export const operations = {
     method: 'GET',
     path: '/v1/trace/watch',
     summary:
-      "Where a probe, its answer and errors about them are seen on this node, in the node's own namespace and in those of its pods. 503: too many watch.",
+      "Where a probe, its answer and errors about them are seen on this node, in the node's own namespace and in those of its pods. 429: too many watch.",
     params: traceWatchRequest,
     answer: traceWatchLine,
     isStream: true,

@@ -6,6 +6,8 @@ import { askSoon, isLate } from './trace-ask.ts'
 
 /** A node with thousands of pods, asked through an API server, needs a while; one that hangs is not waited for longer. */
 const answerMs = 6_000
+/** Facts of a node with many pods and routes are read in turns. */
+const factsMs = 10_000
 
 function silenceOf(what: string, outcome: Exclude<Outcome<unknown>, { kind: 'answer' }>): Silence {
   const why = outcome.kind === 'refusal' ? `it answers ${outcome.status}: ${outcome.message}` : outcome.message
@@ -19,11 +21,33 @@ async function askNode(agent: AgentOfNode, counted: AgentOfNode): Promise<AskedN
   if (status.kind !== 'answer') return { agent, answers: { node: agent.node, silences: [silenceOf('status', status)] } }
   // on a node alone its name is known only now
   const { node } = status.value
-  const ipam = await askSoon(agent, 'ipamCheck', {}, undefined, answerMs)
-  const silences = ipam.kind === 'answer' ? [] : [silenceOf('ipam check', ipam)]
+  const askedMs = Date.now()
+  // an observer has neither addresses of pods to compare nor probes of its own
+  const isAgent = status.value.observes === undefined
+  const [facts, ipam, peers] = await Promise.all([
+    askSoon(agent, 'facts', {}, undefined, factsMs).then((outcome) => ({ outcome, answeredMs: Date.now() })),
+    isAgent ? askSoon(agent, 'ipamCheck', {}, undefined, answerMs) : undefined,
+    isAgent ? askSoon(agent, 'peers', {}, undefined, answerMs) : undefined,
+  ])
+  const silences = [
+    ...(facts.outcome.kind === 'answer' ? [] : [silenceOf('facts of its kernel', facts.outcome)]),
+    ...(ipam === undefined || ipam.kind === 'answer' ? [] : [silenceOf('ipam check', ipam)]),
+    ...(peers === undefined || peers.kind === 'answer' ? [] : [silenceOf('probes of other nodes', peers)]),
+  ]
   return {
     agent: { ...agent, node },
-    answers: { node, silences, status: status.value, ...(ipam.kind === 'answer' && { ipam: ipam.value }) },
+    answers: {
+      node,
+      silences,
+      status: status.value,
+      ...(facts.outcome.kind === 'answer' && {
+        facts: facts.outcome.value,
+        askedMs,
+        answeredMs: facts.answeredMs,
+      }),
+      ...(ipam?.kind === 'answer' && { ipam: ipam.value }),
+      ...(peers?.kind === 'answer' && { peers: peers.value }),
+    },
   }
 }
 

@@ -2,7 +2,9 @@
 import { type AgentOfNode } from '#/api/client.ts'
 import { messageOf } from '#/lib/log.ts'
 import { isDenied } from '#/doctor/losses.ts'
+import { namesIn } from '#/doctor/extent.ts'
 import { otherPods, ringOf } from '#/doctor/ring.ts'
+import { suspectPackets } from '#/doctor/suspects.ts'
 import { type FollowedPacket, type PlannedPacket } from '#/doctor/types.ts'
 import { type AskedNode } from './doctor-ask.ts'
 import { runSizes } from './trace-sizes.ts'
@@ -66,7 +68,8 @@ export async function followRing(asked: readonly AskedNode[], about: string | un
   const answers = asked.map((each) => each.answers)
   const answering = asked.filter((each) => each.answers.status !== undefined)
   const agents = new Map(answering.map(({ agent }) => [agent.node, agent]))
-  const { packets: planned, left } = ringOf(answers, about)
+  const { packets: ring, left } = ringOf(answers, about)
+  const planned = [...ring, ...suspectPackets(answers, namesIn(answers), ring)]
   const packets = [...(await followPackets(agents, planned))]
   for (let round = 0; round < mostOthers; round++) {
     const isOpen = (packet: FollowedPacket): boolean =>

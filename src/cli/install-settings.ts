@@ -4,6 +4,7 @@ import { agentGroups, cniSettings, networkSettings } from '#/settings/agent-sett
 import { noChain } from '#/settings/cni-chain.ts'
 import { controllerGroups, controllerSettings } from '#/settings/controller-settings.ts'
 import { withoutIt } from '#/settings/help.ts'
+import { observerGroups } from '#/settings/observer-settings.ts'
 import { optionSettings, setSettings } from '#/settings/passing.ts'
 import { readSetting } from '#/settings/setting.ts'
 import { nearestSetting } from '#/settings/unknown.ts'
@@ -45,6 +46,15 @@ function readSet(text: string): [variable: string, value: string] {
   const meant = nearestSetting(name, 'agent')
   const hint = meant === undefined || !setVariables.includes(meant) ? '' : `; did you mean ${meant}?`
   throw new UsageError(`--set "${text}": expected NAME=VALUE with one of ${setVariables.join(', ')}${hint}`)
+}
+
+/** The settings of observers that `--set` gives, by their variables. Throws UsageError. */
+export function givenToObservers(texts: readonly string[]): Record<string, string> {
+  const known: readonly string[] = setSettings(observerGroups).map(({ variable }) => variable)
+  const given = texts.map(readSet)
+  const other = given.find(([variable]) => !known.includes(variable))
+  if (other) throw new UsageError(`--set ${other[0]}: observers have ${known.join(', ')} alone`)
+  return Object.fromEntries(given)
 }
 
 /** Throws unless a node's CIDR fits into each cluster CIDR. */

@@ -5,12 +5,21 @@ import { applyAll, awaitDeletions, removeAll } from '#/install/apply.ts'
 import { requireNoPrograms } from '#/install/datapath.ts'
 import { endCleaning } from '#/install/clean-up.ts'
 import { manifests, removableIdentities } from '#/install/manifests.ts'
+import { type ObserverInstall, observerManifests } from '#/install/observer.ts'
 import { isUpgrade, pullFirst } from '#/install/pull.ts'
 import { controllerWorks, type InstallSettings, keyOf, type Manifest } from '#/install/settings.ts'
-import { noMore, options, type OptionTable, UsageError, wholeNumber } from './args.ts'
+import {
+  noMore,
+  type OptionDeclaration,
+  options,
+  type OptionTable,
+  UsageError,
+  type Values,
+  wholeNumber,
+} from './args.ts'
 import { clusterOptions, connectTo, namespaceIn, toYaml } from './cluster-options.ts'
 import { type Action } from './command.ts'
-import { givenSettings, settingOptions, setVariables } from './install-settings.ts'
+import { givenSettings, givenToObservers, settingOptions, setVariables } from './install-settings.ts'
 import { Interrupted, Interruption } from './interruption.ts'
 import { print } from './output.ts'
 
@@ -19,6 +28,10 @@ const deletionTimeoutMs = 120_000
 
 const installOptions = {
   image: { type: 'string', value: 'IMAGE', help: 'the image that nodes run', shownDefault: 'required' },
+  observer: {
+    type: 'boolean',
+    help: "observers, which change nothing, for nodes with flannel's network; takes --image, --node-selector, --api-server, and --set CAUSEWAY_LOG_LEVEL",
+  },
   ...settingOptions,
   controller: {
     type: 'string',
@@ -73,13 +86,39 @@ function apiServerIn(text: string | undefined): InstallSettings['apiServer'] {
   throw new UsageError(`--api-server "${text}": expected HOST:PORT, such as 10.0.0.1:6443 or [fd00::1]:6443`)
 }
 
-/** Reads the options. Throws UsageError naming the option. */
-function readOptions(args: readonly string[]) {
-  const { values, positionals } = options(args, installOptions)
-  noMore(positionals)
-  const { image, controller } = values
+type InstallValues = Values<typeof installOptions>
+
+function imageIn({ image }: InstallValues): string {
   if (image === undefined || image === '') throw new UsageError('--image is missing: the image that nodes run')
   if (!/^[\w./:@-]+$/.test(image)) throw new UsageError(`--image "${image}": expected the name of an image`)
+  return image
+}
+
+const ofObservers = new Set(['image', 'observer', 'api-server', 'node-selector', 'set', ...Object.keys(clusterOptions)])
+
+/** The options of an installation of observers. Throws UsageError for one that they do not have. */
+function readObserver(values: InstallValues): ObserverInstall {
+  const given = Object.entries(values).filter(([, value]) => value !== undefined && value !== false)
+  const stray = given.find(([name, value]) => !ofObservers.has(name) && !isDefault(name, value))
+  if (stray) throw new UsageError(`--${stray[0]}: observers have no such setting`)
+  return {
+    namespace: namespaceIn(values.namespace),
+    image: imageIn(values),
+    given: givenToObservers(values.set ?? []),
+    nodeSelector: labelsIn(values['node-selector'] ?? ''),
+    apiServer: apiServerIn(values['api-server']),
+  }
+}
+
+function isDefault(name: string, value: unknown): boolean {
+  const declared: Readonly<Record<string, OptionDeclaration>> = installOptions
+  return declared[name]?.default === value
+}
+
+/** Reads the options. Throws UsageError naming the option. */
+function readOptions(values: InstallValues) {
+  const { controller } = values
+  const image = imageIn(values)
   const work = controllerWorks.find((each) => each === controller) ?? 'no'
   const settings: InstallSettings = {
     namespace: namespaceIn(values.namespace),
@@ -89,7 +128,7 @@ function readOptions(args: readonly string[]) {
     controller: work,
     apiServer: apiServerIn(values['api-server']),
   }
-  return { settings, values, pullTimeoutMs: wholeNumber('pull-timeout', values['pull-timeout']) * 1000 }
+  return { settings, pullTimeoutMs: wholeNumber('pull-timeout', values['pull-timeout']) * 1000 }
 }
 
 /** Applies the objects that are wanted, and deletes those that an earlier installation had and this one has not. */
@@ -105,14 +144,30 @@ async function bring(
   await removeAll(client, surplus, { isDryRun, say: print })
 }
 
+/** Observers replace nothing that pods depend on, so nothing has to be waited for or prepared. */
+async function installObservers(values: InstallValues): Promise<number> {
+  const wanted = observerManifests(readObserver(values))
+  const isDryRun = values['dry-run'] === true
+  if (!values.apply && !isDryRun) {
+    print(toYaml(wanted))
+    return 0
+  }
+  await using client = await connectTo(values.kubeconfig)
+  await applyAll(client, wanted, { isDryRun, say: print })
+  return 0
+}
+
 export const installCommand: Action = {
   name: 'install',
   summary: 'print what a cluster needs to run Causeway, or apply it',
   needs: '--image IMAGE --cluster-cidrs LIST',
-  about: `Prints Kubernetes objects as YAML: an agent for every node, with the least rights it works with, and on demand the controller. docs/install.md says what a cluster must have. With --apply again, it upgrades.`,
+  about: `Prints Kubernetes objects as YAML: an agent for every node, with the least rights it works with, and on demand the controller. docs/install.md says what a cluster must have. With --apply again, it upgrades. With --observer it is for a cluster with another network: docs/other-networks.md.`,
   options: installOptions,
   run: async (args) => {
-    const { settings, values, pullTimeoutMs } = readOptions(args)
+    const { values, positionals } = options(args, installOptions)
+    noMore(positionals)
+    if (values.observer) return installObservers(values)
+    const { settings, pullTimeoutMs } = readOptions(values)
     const wanted = manifests(settings)
     const isDryRun = values['dry-run'] === true
     if (!values.apply && !isDryRun) {

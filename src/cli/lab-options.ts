@@ -25,7 +25,8 @@ export const labNameOption = {
   name: { type: 'string', alias: 'lab', value: 'NAME', default: 'lab', help: 'which lab, of several' },
 } as const satisfies OptionTable
 
-function usageErrorOf(error: unknown): unknown {
+/** What is wrong with a lab's name or spec is wrong use. */
+export function usageErrorOf(error: unknown): unknown {
   return error instanceof LabError ? new UsageError(error.message) : error
 }
 

@@ -26,7 +26,7 @@ function routerHint(lab: string, { router }: LabRacks): [string, string] {
   return [command, "what a rack's router knows"]
 }
 
-function hints({ name: lab, racks }: LabSpec): string {
+function hints({ name: lab, racks, network }: LabSpec): string {
   const { kubeconfig } = new LabPaths(lab)
   const isDefault = lab === 'lab'
   const rows = [
@@ -35,7 +35,12 @@ function hints({ name: lab, racks }: LabSpec): string {
     ['kubectl run web-x --image=any', 'one more pod, wired on a node'],
     [`ip netns exec cw-${lab}-node-1 ip route`, "what a node's kernel knows"],
     ...(racks ? [routerHint(lab, racks)] : []),
-    [`ip netns exec cw-${lab}-node-1 ip link del cw-vxlan`, 'break something, and see it mended'],
+    network === undefined
+      ? [`ip netns exec cw-${lab}-node-1 ip link del cw-vxlan`, 'break something, and see it mended']
+      : [
+          `./causeway trace web-1 web-2${isDefault ? '' : ` --lab ${lab}`}`,
+          'follow a packet over the network of others',
+        ],
     [`./causeway lab break --list${isDefault ? '' : ` --name ${lab}`}`, 'faults to practise on'],
     [`./causeway status --node node-1${isDefault ? '' : ` --lab ${lab}`}`, 'every object that the agent keeps there'],
     [`./causeway lab status${isDefault ? '' : ` --name ${lab}`}`, 'probe every pair of pods again'],

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { renderAnswers } from './answers.ts'
-import { harmless, outputWidth } from './output.ts'
+import { harmless, jsonText, outputWidth } from './output.ts'
 
 test('tables are as wide as the terminal, else as COLUMNS says, else as they need', () => {
   assert.equal(outputWidth({ isTTY: true, columns: 100 }, { COLUMNS: '60' }), 100)
@@ -39,4 +39,11 @@ test('who answered has a block, who did not a line', () => {
 
 test('what is shown cannot command a terminal', () => {
   assert.equal(harmless('a\tb\nÄ \u001b[2J\u009b1m\r\u0000\u007f'), 'a\tb\nÄ \\x1b[2J\\x9b1m\\x0d\\x00\\x7f')
+})
+
+test('JSON is harmless to a terminal, and still JSON', () => {
+  const value = { name: 'a\u001b[2J\u007f\u009b31m\tb\nc', 'k\u0085': 1 }
+  const text = jsonText(value)
+  assert.equal(harmless(text), text)
+  assert.deepEqual(JSON.parse(text), value)
 })

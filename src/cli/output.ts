@@ -37,8 +37,16 @@ export function complain(line: string): void {
   process.stderr.write(`${process.stderr.isTTY ? harmless(line) : line}\n`)
 }
 
+/** As JSON with every control character escaped as JSON has it: a terminal takes some of those for orders that JSON leaves as they are. */
+export function jsonText(value: unknown): string {
+  return JSON.stringify(value, undefined, 2).replaceAll(
+    /[\u007f-\u009f]/g,
+    (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  )
+}
+
 export function printJson(value: unknown): void {
-  print(JSON.stringify(value, undefined, 2))
+  print(jsonText(value))
 }
 
 /** Width of help, fixed so that it can be read on any terminal. */

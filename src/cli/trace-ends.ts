@@ -53,6 +53,23 @@ function pairOf({ pairs }: TraceEndsReport, family: Family | undefined): TracePa
   return pair
 }
 
+/** Why an address is no end of a trace: what is sent there goes to many, or never leaves the sender. */
+function notOneHost(text: string): string | undefined {
+  const addr = Addr.parse(text)
+  if (addr.isMulticast) return 'is a multicast group, not one host'
+  if (text === '255.255.255.255') return 'is the broadcast address, not one host'
+  if (addr.isLoopback) return 'is the loopback address, which never leaves its sender'
+  return addr.isUnspecified ? 'is the unspecified address, which no host has' : undefined
+}
+
+function checkEnds({ from, to }: TracePair): void {
+  for (const { addr } of [from, to]) {
+    const why = notOneHost(addr)
+    if (why !== undefined)
+      throw new UsageError(`${addr} ${why}: name a pod, a node, a Service or an address of one host`)
+  }
+}
+
 /** `node`: whose agent says so. */
 export type FoundEnds = { readonly pair: TracePair; readonly node: string }
 
@@ -63,6 +80,7 @@ export async function findEnds(
 ): Promise<FoundEnds> {
   const report = await anyReport(agents, from, to)
   const pair = pairOf(report, family)
+  checkEnds(pair)
   const { node, pod, addr } = pair.from
   if (node === undefined)
     throw new UsageError(`${from} (${addr}) is at no node of this cluster: a probe is sent from a pod or a node`)

@@ -15,7 +15,7 @@ const hopJson = ({ node, place, device, pod, isExpected, sighting }: Hop) => ({
 })
 
 export function traceJson(run: SizedRun) {
-  const { probe, facts, sent, hops, verdict, blind, notes, behind, fullBytes } = run
+  const { probe, facts, sent, hops, verdict, blind, notes, behind, fullBytes, ways } = run
   const { last, next, ...told } = verdict
   return {
     probe: { ...probe.request, from: probe.pair.from, to: probe.pair.to },
@@ -26,6 +26,7 @@ export function traceJson(run: SizedRun) {
     back: hops.back.map(hopJson),
     blind,
     notes,
+    ...(ways && { ways }),
     verdict: {
       ...told,
       ...(fullBytes !== undefined && { fullBytes }),

@@ -10,26 +10,34 @@ const pair = {
 }
 
 /** An agent of node-1 that watches, and answers a probe with this. */
-function agentThatSends(reply: { readonly status: number; readonly body: unknown }): AgentTransport {
+function agentThatSends(
+  reply: { readonly status: number; readonly body: unknown },
+  { to = pair.to.addr, busyFor = 0 }: { readonly to?: string; readonly busyFor?: number } = {},
+): AgentTransport {
+  const busy = { predict: busyFor, watch: busyFor }
   const answers: Readonly<Record<string, { readonly status: number; readonly body: unknown }>> = {
-    '/v1/trace/ends': { status: 200, body: { node: 'node-1', pairs: [pair] } },
+    '/v1/trace/ends': { status: 200, body: { node: 'node-1', pairs: [{ ...pair, to: { ...pair.to, addr: to } }] } },
     '/v1/trace/predict': { status: 200, body: { node: 'another', steps: [], way: [] } },
     '/v1/trace/send': reply,
   }
   return {
     place: 'a socket',
     send: async ({ path }: AgentRequest) => {
+      if (path.startsWith('/v1/trace/predict') && busy.predict-- > 0) return { status: 429, text: 'as many at once' }
       const { status, body } = answers[path.split('?')[0]!]!
       return Promise.resolve({ status, text: typeof body === 'string' ? body : JSON.stringify(body) })
     },
-    open: async (_request, signal) =>
-      Promise.resolve({
-        status: 200,
+    open: async (_request, signal) => {
+      const isBusy = busy.watch-- > 0
+      return Promise.resolve({
+        status: isBusy ? 429 : 200,
         lines: (async function* () {
+          if (isBusy) return yield '4 traces watch already'
           yield JSON.stringify({ kind: 'ready', ready: { node: 'node-1', nowMs: 1, kernel: '6.1.0' } })
           await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }))
         })(),
-      }),
+      })
+    },
   }
 }
 
@@ -55,4 +63,23 @@ test('a probe that no agent takes for one is wrong use', async () => {
     withTrace(agents, { ...wish, sizeBytes: 5 }, async (run) => Promise.resolve(run)),
     (error) => error instanceof UsageError && error.message.includes('expected 36 to 65535'),
   )
+})
+
+test('what is no host is no end of a trace', async () => {
+  for (const to of ['224.0.0.1', '255.255.255.255', '127.0.0.1', '0.0.0.0', '::1', 'ff02::1', '::']) {
+    const agents = [{ node: 'node-1', transport: agentThatSends({ status: 500, body: 'nothing is sent' }, { to }) }]
+    await assert.rejects(
+      withTrace(agents, { ...wish, to }, async (run) => Promise.resolve(run)),
+      (error) => error instanceof UsageError && error.message.startsWith(`${to} is `),
+      to,
+    )
+  }
+})
+
+test('an agent that has enough traces is asked again', async () => {
+  const body = { node: 'node-1', sentAtMs: 1, refused: { code: 'EPERM' } }
+  const agents = [{ node: 'node-1', transport: agentThatSends({ status: 200, body }, { busyFor: 2 }) }]
+  const { verdict, blind, notes } = await withTrace(agents, wish, async (run) => Promise.resolve(run))
+  assert.equal(verdict.outcome, 'not-sent')
+  assert.deepEqual([blind, notes], [[], []])
 })

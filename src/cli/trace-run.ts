@@ -20,7 +20,7 @@ import { type Blind, Watch } from './trace-watch.ts'
 const longestMs = 5_000
 /** After the answer: what other nodes saw of it is on its way here. */
 const answeredQuietMs = 60
-/** After a drop, since the packet may have been a copy; and after a refusal. */
+/** After a drop, since the packet may have been a copy; and after a refusal that is proved. */
 const droppedQuietMs = 400
 /** After anything else: it may be under way still. */
 const quietMs = 1_500
@@ -78,6 +78,16 @@ function watchers(agents: readonly AgentOfNode[], { from, to }: TracePair, isTra
 
 type Judge = () => Trace
 
+/** How long nothing has to be seen for what was seen to be all. */
+function quietAfter({ verdict: { outcome }, hops }: Trace): number {
+  if (outcome === 'answered') return answeredQuietMs
+  const isDropped = [...hops.there, ...hops.back].some(
+    ({ place, sighting }) => place === 'drop' && sighting !== undefined,
+  )
+  // the other end itself has refused it; or a firewall has, if that end's node did not see it: it may be about to tell
+  return outcome === 'closed' || isDropped ? droppedQuietMs : quietMs
+}
+
 /** Waits until nothing more is to be expected, by what was seen so far. */
 async function untilTold(watch: Watch, judge: Judge): Promise<void> {
   const startMs = performance.now()
@@ -89,13 +99,7 @@ async function untilTold(watch: Watch, judge: Judge): Promise<void> {
     if (watch.sightings.length > seen) {
       seen = watch.sightings.length
       lastMs = nowMs
-      const { verdict, hops } = judge()
-      // whether the other end has refused it, or a firewall in its name, is told by what that end's node saw
-      const isRefused = verdict.outcome === 'closed' || verdict.outcome === 'refused'
-      const isDropped =
-        isRefused ||
-        [...hops.there, ...hops.back].some(({ place, sighting }) => place === 'drop' && sighting !== undefined)
-      quiet = verdict.outcome === 'answered' ? answeredQuietMs : isDropped ? droppedQuietMs : quietMs
+      quiet = quietAfter(judge())
     }
     if (nowMs - lastMs > quiet || nowMs - startMs > longestMs) return
   }

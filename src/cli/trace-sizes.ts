@@ -1,5 +1,6 @@
 // A way may carry small packets and lose large ones, and nobody tells the sender: so the other size is tried as well, where it says more.
 import { type AgentOfNode } from '#/api/client.ts'
+import { type TriedWay } from './trace-ways.ts'
 import { askSoon } from './trace-ask.ts'
 import { type Again, type TraceOptions, type TraceRun, withTrace } from './trace-run.ts'
 
@@ -20,6 +21,8 @@ async function largestBytes(
 export type SizedRun = TraceRun & {
   /** A packet of the largest size that the sender's kernel sends was answered too. */
   readonly fullBytes?: number
+  /** The ways that several probes took, where several were sent. */
+  readonly ways?: readonly TriedWay[]
 }
 
 function withWords(run: TraceRun, words: string, remedy?: string): SizedRun {
@@ -43,12 +46,20 @@ async function whetherSmallPass(run: TraceRun, sizeBytes: number, again: Again):
   return withWords(run, `a small packet is answered, one of ${sizeBytes} bytes is not`, remedy)
 }
 
+/** The sender's own node has told it that the packet is too large, as where a tunnel of others has less room than their pods think. */
+const isToldBySender = ({ verdict: { outcome, code, drop }, facts: { from } }: TraceRun): boolean =>
+  outcome === 'refused' && code === undefined && drop?.node === from.node
+
 /** Small ones are answered: it is tried whether the largest that the sender's kernel sends are too. */
 async function whetherLargePass(agents: readonly AgentOfNode[], run: TraceRun, again: Again): Promise<SizedRun> {
   const sizeBytes = await largestBytes(agents, run)
   if (sizeBytes === undefined) return run
   const other = await again(sizeBytes)
   if (other.verdict.outcome === 'answered') return { ...run, fullBytes: sizeBytes }
+  const heeded = isToldBySender(other) ? await largestBytes(agents, run) : undefined
+  // a kernel that is told by its own node what fits sends no larger ones from then on
+  if (heeded !== undefined && heeded < sizeBytes && (await again(heeded)).verdict.outcome === 'answered')
+    return { ...run, fullBytes: heeded }
   const remedy = mayBeGuessed(other.verdict) ? mtuRemedy(run, sizeBytes) : undefined
   return withWords(other, `a small packet is answered, one of ${sizeBytes} bytes is not`, remedy)
 }

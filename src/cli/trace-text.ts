@@ -3,30 +3,15 @@ import { table } from '#/lib/table.ts'
 import { wrapWords } from '#/lib/wrap.ts'
 import { dumpLines } from '#/trace/bytes.ts'
 import { headersText } from '#/trace/headers.ts'
+import { linesOf, placeVerbs, roundTripMs } from '#/trace/lines.ts'
 import { readPacket, type ReadPacket } from '#/trace/packet.ts'
+import { hopText } from '#/trace/predict-route.ts'
 import { kernelWords } from '#/trace/reasons.ts'
 import { type Direction, type Prediction, type Sighting, type Step } from '#/trace/types.ts'
 import { type End, type Verdict } from '#/trace/verdict.ts'
 import { type Hop } from '#/trace/way.ts'
 import { type SizedRun } from './trace-sizes.ts'
-
-const microsecond = 0.001
-
-/**
- * What a line tells: of the two moments in which a device sends a packet the later one, where both were seen. Drops of copies, and of what has
- * arrived and nobody reads, are none.
- */
-function linesOf(all: readonly Hop[], { drop }: Verdict): Hop[] {
-  const hops = all.filter(({ place, sighting }) => place !== 'drop' || sighting === drop)
-  return hops.filter((hop, index) => {
-    const next = hops[index + 1]
-    const isSentNext =
-      next !== undefined && next.place === 'transmit' && next.device === hop.device && next.pod === hop.pod
-    return !(hop.place === 'queue' && isSentNext && (next.sighting !== undefined) === (hop.sighting !== undefined))
-  })
-}
-
-const verbs = { receive: 'in', queue: 'queued', transmit: 'out', read: 'taken', drop: 'DROPPED' } as const
+import { type TriedWay } from './trace-ways.ts'
 
 function whereText({ pod, device, sighting }: Hop): string {
   const of = sighting?.devicePod === undefined ? '' : ` of ${sighting.devicePod}`
@@ -76,7 +61,7 @@ function rowsOf(hops: readonly Hop[], verdict: Verdict, direction: Direction): R
     return [
       name,
       whereText(hop),
-      verbs[hop.place],
+      placeVerbs[hop.place],
       msText(sighting.timeMs - firstMs),
       String(sighting.lengthBytes),
       [why, headers].filter(Boolean).join('; '),
@@ -117,6 +102,7 @@ const marks: Readonly<Record<Verdict['outcome'], string>> = {
   refused: 'refused',
   'not-sent': 'NOT SENT',
   lost: 'LOST',
+  taken: 'taken',
   unanswered: 'NO ANSWER',
   'answer-lost': 'ANSWER LOST',
   untold: 'NOT KNOWN',
@@ -144,16 +130,35 @@ function predictionText(title: string, predictions: readonly Prediction[], width
     )
 }
 
-/** Clocks of nodes differ: the time between the sending and the answer is told where one clock has told both. */
 function roundTrip({ hops, verdict, fullBytes }: SizedRun): string {
-  const [first, last] = [
-    hops.there[0]?.sighting,
-    hops.back.findLast(({ sighting }) => sighting !== undefined)?.sighting,
-  ]
-  if (verdict.outcome !== 'answered' || first === undefined || last === undefined || first.node !== last.node) return ''
-  const ms = last.timeMs - first.timeMs
-  const time = ms < microsecond ? '' : ` after ${ms.toFixed(3)} ms`
+  if (verdict.outcome !== 'answered') return ''
+  const ms = roundTripMs(hops.there, hops.back)
+  const time = ms === undefined ? '' : ` after ${ms.toFixed(3)} ms`
   return fullBytes === undefined ? time : `${time}; also with ${fullBytes} bytes, the largest that its kernel sends`
+}
+
+/** What a node says of equal ways: this packet takes one of them. */
+function waysText({ facts: { predictions } }: SizedRun, width: number): string[] {
+  const lines = [...predictions.there, ...predictions.back].flatMap(({ node, steps }) =>
+    steps.flatMap(({ ways }) => {
+      if (ways === undefined) return []
+      const [taken] = ways.hops.filter((hop) => hop.isChosen).map(hopText)
+      const others = ways.hops.filter((hop) => !hop.isChosen).map(hopText)
+      const rest =
+        ways.chosenBy === 'addresses'
+          ? 'the kernel chooses by the addresses: all packets between these two go so'
+          : 'other connections may take another: --ways tries them'
+      return [
+        `${node} has ${ways.hops.length} equal ways: ${taken}, which this packet takes, and ${others.join(', ')}; ${rest}`,
+      ]
+    }),
+  )
+  return lines.length === 0 ? [] : [[...new Set(lines)].map((line) => hanging(line, '', width)).join('\n')]
+}
+
+function triedText(ways: readonly TriedWay[]): string {
+  const rows = ways.map(({ way, outcome, sourcePorts }) => [String(sourcePorts.length), marks[outcome], way])
+  return table(['PROBES', 'OUTCOME', 'WAY'], rows)
 }
 
 type TextOptions = {
@@ -170,7 +175,7 @@ function dumpText(title: string, hops: readonly Hop[], verdict: Verdict): string
     if (sighting === undefined) return []
     const isSame = sighting.bytes === before
     before = sighting.bytes
-    const head = `${title}, ${node} ${whereText(hop)} ${verbs[place]}`
+    const head = `${title}, ${node} ${whereText(hop)} ${placeVerbs[place]}`
     return [isSame ? `${head}: the same bytes` : [head, ...dumpLines(sighting)].join('\n')]
   })
 }
@@ -193,6 +198,7 @@ export function renderTrace(run: SizedRun, { width, hasSteps, hasBytes = false }
     ...(hasBytes ? [...dumpText('the probe', hops.there, verdict), ...dumpText('the answer', hops.back, verdict)] : []),
     ...wayText('the probe', rowsOf(hops.there, verdict, 'there'), width),
     ...wayText('the answer', rowsOf(hops.back, verdict, 'back'), width),
+    ...(run.ways ? [triedText(run.ways)] : waysText(run, width)),
     ...(doubts.length > 0 ? [doubts.join('\n')] : []),
     told,
   ].join('\n\n')

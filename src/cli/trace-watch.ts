@@ -1,7 +1,9 @@
 // Watches for the packets of a trace on several nodes at once, until they have told enough.
-import { type AgentOfNode, followAgent } from '#/api/client.ts'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { type AgentOfNode, followAgent, type Outcome } from '#/api/client.ts'
 import { traceLimits, type TraceWatchLine, type TraceWatchRequest } from '#/api/schemas/trace.ts'
 import { type Sighting } from '#/trace/types.ts'
+import { busyMs, busyPauseMs, isBusy } from './trace-ask.ts'
 
 /** Whoever has not begun by then is not waited for. */
 const readyMs = 3_000
@@ -49,17 +51,27 @@ export class Watch implements AsyncDisposable {
   async #follow({ node, transport }: AgentOfNode, request: TraceWatchRequest): Promise<void> {
     const { promise: begun, resolve } = Promise.withResolvers<void>()
     this.#waiting.set(node, resolve)
-    const timer = setTimeout(() => this.#settle(node, `it does not begin to watch within ${readyMs / 1000} s`), readyMs)
-    const following = followAgent(transport, 'traceWatch', request, (line) => this.#take(node, line), {
-      signal: this.#stop.signal,
-    }).then((outcome) => {
+    const following = this.#attempts({ node, transport }, request).then((outcome) => {
       const why = outcome.kind === 'answer' ? 'its agent has ended the watch' : outcome.message
       this.#settle(node, why)
       this.#endEarly(node, why)
     })
     await begun
-    clearTimeout(timer)
     this.#ends.push(following)
+  }
+
+  /** Asks until the agent has room for one more watch, but not for ever. */
+  async #attempts({ node, transport }: AgentOfNode, request: TraceWatchRequest): Promise<Outcome<number>> {
+    const startMs = performance.now()
+    const { signal } = this.#stop
+    for (;;) {
+      const late = `it does not begin to watch within ${readyMs / 1000} s`
+      const timer = setTimeout(() => this.#settle(node, late), readyMs)
+      const outcome = await followAgent(transport, 'traceWatch', request, (line) => this.#take(node, line), { signal })
+      clearTimeout(timer)
+      if (!isBusy(outcome) || signal.aborted || performance.now() - startMs > busyMs) return outcome
+      await sleep(busyPauseMs)
+    }
   }
 
   /** The first word about a node counts: that it watches, or why not. */

@@ -6,6 +6,7 @@ import { UsageError } from './args.ts'
 import { splitPort, wishOf } from './trace.ts'
 import { traceJson } from './trace-json.ts'
 import { type TraceRun } from './trace-run.ts'
+import { triedWays } from './trace-ways.ts'
 import { renderTrace } from './trace-text.ts'
 
 test('an end may have a port behind it', () => {
@@ -27,6 +28,10 @@ test('what does not go together is refused', () => {
   assert.deepEqual(wishOf({}, 80), { protocol: 'tcp', port: 80 })
   assert.deepEqual(wishOf({ udp: true, size: '1400' }, 53), { protocol: 'udp', port: 53, sizeBytes: 1400 })
   assert.throws(() => wishOf({ icmp: true }, 80), UsageError)
+  // probes of one connection take one way
+  assert.deepEqual(wishOf({ ways: true }, undefined), { protocol: 'udp' })
+  assert.deepEqual(wishOf({ ways: true }, 80), { protocol: 'tcp', port: 80 })
+  assert.throws(() => wishOf({ icmp: true, ways: true }, undefined), UsageError)
   assert.throws(() => wishOf({ udp: true, tcp: true }, 80), UsageError)
   assert.throws(() => wishOf({ size: '1400' }, 80), /SYN carries no data/)
   assert.throws(() => wishOf({ size: 'big' }, undefined), UsageError)
@@ -96,4 +101,41 @@ test('times count from the first place of a node that was shown, and a refusal b
   })
   assert.match(text, /not shown/)
   for (const [, ms] of text.matchAll(/ (?:in|out|queued) +([\d.]+) /g)) assert.ok(Number(ms) < 10, text)
+})
+
+test('equal ways are told: which one the packet takes, and what became of several probes', () => {
+  const hops = [
+    { device: 'eth0', gateway: '10.0.0.1', isChosen: true },
+    { device: 'eth1', isChosen: false },
+  ]
+  const step = { kind: 'route', text: '', isObstacle: false, ways: { hops, chosenBy: 'ports' } } as const
+  const facts = healthy()
+  const predictions = {
+    ...facts.predictions,
+    there: facts.predictions.there.map((each, index) => (index === 0 ? { ...each, steps: [step] } : each)),
+  }
+  const run = runOf({ ...facts, predictions })
+  const options = { width: Infinity, hasSteps: false }
+  assert.match(
+    renderTrace(run, options),
+    /^node-1 has 2 equal ways: eth0 via 10\.0\.0\.1, which this packet takes, and eth1; other connections may take another: --ways tries them$/m,
+  )
+  const lost = runOf({
+    ...facts,
+    sightings: tunnelWay.there.slice(0, 7).map((place, index) => sightingAt(place, index, 'there')),
+  })
+  const fromPort = (each: TraceRun, sourcePort: number): TraceRun => ({
+    ...each,
+    probe: { ...each.probe, request: { ...each.probe.request, sourcePort } },
+  })
+  const ways = triedWays([fromPort(run, 1), fromPort(lost, 2), fromPort(run, 3)])
+  assert.deepEqual(ways, [
+    {
+      way: 'eth0 of node-1 → eth0 of node-2, back eth0 of node-2 → eth0 of node-1',
+      outcome: 'answered',
+      sourcePorts: [1, 3],
+    },
+    { way: 'as far as eth0 of node-1', outcome: 'lost', sourcePorts: [2] },
+  ])
+  assert.match(renderTrace({ ...run, ways }, options), /^1 +LOST +as far as eth0 of node-1$/m)
 })

@@ -4,7 +4,7 @@ import { type Family } from '#/lib/addr.ts'
 import { messageOf } from '#/lib/log.ts'
 import { type TraceProtocol } from '#/model/trace.ts'
 import { captureFile } from '#/trace/bytes.ts'
-import { type Sighting } from '#/trace/types.ts'
+import { tracePage } from '#/trace/page/page.ts'
 import { exitStatus } from '#/trace/verdict.ts'
 import { chosenSource } from './access/open.ts'
 import { askOfService } from './access/service-api.ts'
@@ -19,6 +19,8 @@ import { type TraceOptions } from './trace-run.ts'
 import { serviceAddr } from './trace-service.ts'
 import { runSizes, type SizedRun } from './trace-sizes.ts'
 import { renderTrace } from './trace-text.ts'
+import { runWays } from './trace-ways.ts'
+import { version } from './version.ts'
 
 const { node: _node, ...everywhere } = agentOptions
 
@@ -34,8 +36,13 @@ const traceOptions = {
     choices: ['4', '6'],
     shownDefault: 'the first that both have',
   },
+  ways: {
+    type: 'boolean',
+    help: 'send 8 probes of TCP or UDP, each from a port of its own, since equal ways may be chosen by that',
+  },
   steps: { type: 'boolean', help: 'also say step by step what each kernel would do' },
   bytes: { type: 'boolean', help: 'also take the bytes apart, at each device' },
+  html: { type: 'string', value: 'FILE', help: 'write the trace as a page for a browser, which needs nothing else' },
   pcap: { type: 'string', value: 'FILE', help: 'write what was seen as pcapng, for Wireshark and tcpdump' },
   ...everywhere,
 } as const satisfies OptionTable
@@ -61,13 +68,15 @@ type Chosen = {
   readonly tcp?: boolean | undefined
   readonly udp?: boolean | undefined
   readonly size?: string | undefined
+  readonly ways?: boolean | undefined
 }
 
 /** What is sent. Throws UsageError for what does not go together. */
 export function wishOf(chosen: Chosen, port: number | undefined): TraceWish {
   const named = (['icmp', 'tcp', 'udp'] as const).filter((name) => chosen[name] === true)
   if (named.length > 1) throw new UsageError(`--${named.join(' and --')}: a probe is one of them`)
-  const protocol: TraceProtocol = named[0] ?? (port === undefined ? 'icmp' : 'tcp')
+  const protocol: TraceProtocol = named[0] ?? (port !== undefined ? 'tcp' : chosen.ways === true ? 'udp' : 'icmp')
+  if (protocol === 'icmp' && chosen.ways === true) throw new UsageError('--ways: ICMP has no ports; use --udp or --tcp')
   if (protocol === 'icmp' && port !== undefined) throw new UsageError('--icmp: ICMP has no ports')
   const sizeBytes = chosen.size === undefined ? undefined : wholeNumber('size', chosen.size)
   if (sizeBytes !== undefined && (sizeBytes < 1 || sizeBytes > largestBytes))
@@ -78,25 +87,25 @@ export function wishOf(chosen: Chosen, port: number | undefined): TraceWish {
 }
 
 /** TO may be the name of a Service, which agents do not know. */
-async function runNamed(choice: AgentChoice, asked: TraceOptions): Promise<SizedRun> {
+async function runNamed(choice: AgentChoice, asked: TraceOptions, run: typeof runSizes): Promise<SizedRun> {
   if (chosenSource(choice).kind === 'lab') makeTracePrograms()
   return withAgents(choice, async (agents) => {
     try {
-      return await runSizes(agents, asked)
+      return await run(agents, asked)
     } catch (error) {
       if (!(error instanceof UsageError) || !error.message.startsWith(`"${asked.to}" is no `)) throw error
       const addr = await askOfService(choice, asked.to, (client) => serviceAddr(client, asked.to, asked.family))
       if (addr === undefined) throw error
-      return await runSizes(agents, { ...asked, to: addr })
+      return await run(agents, { ...asked, to: addr })
     }
   })
 }
 
-function writeCapture(path: string, sightings: readonly Sighting[]): void {
+function write(option: 'html' | 'pcap', path: string, content: string | Uint8Array): void {
   try {
-    writeFileSync(path, captureFile(sightings))
+    writeFileSync(path, content)
   } catch (error) {
-    throw new UsageError(`--pcap ${path}`, { cause: error })
+    throw new UsageError(`--${option} ${path}`, { cause: error })
   }
 }
 
@@ -110,7 +119,7 @@ One packet is sent, from the namespace of FROM, as any program there would send 
 
 Where the packet ends, the first place is told at which it was to be seen and was not, what the kernel says of that, and what mends it.
 
-Exit status 0: answered; 1: not; 2: wrong use; 3: it cannot be told, since agents do not answer or kernels do not show packets.
+Exit status 0: answered; 1: not; 2: wrong use; 3: it cannot be told, since agents do not answer or kernels do not show packets; 4: a datagram came to a process, which did not answer in time.
 
 ${agentOptionsNote}`,
   options: traceOptions,
@@ -125,14 +134,15 @@ ${agentOptionsNote}`,
     const family = values.family === undefined ? {} : { family: Number(values.family) as Family }
     const isJson = values.json === true
     try {
-      const run = await runNamed(values, { from, to, ...family, ...wish })
+      const run = await runNamed(values, { from, to, ...family, ...wish }, values.ways === true ? runWays : runSizes)
       if (isJson) printJson(traceJson(run))
       else
         print(
           renderTrace(run, { width: tableWidth(), hasSteps: values.steps === true, hasBytes: values.bytes === true }),
         )
       // what was printed is told also where no file can be written
-      if (values.pcap !== undefined) writeCapture(values.pcap, run.facts.sightings)
+      if (values.html !== undefined) write('html', values.html, tracePage(traceJson(run), `causeway ${version()}`))
+      if (values.pcap !== undefined) write('pcap', values.pcap, captureFile(run.facts.sightings))
       return exitStatus(run.verdict)
     } catch (error) {
       if (error instanceof UsageError) throw error

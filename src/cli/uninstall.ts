@@ -1,11 +1,15 @@
 // `causeway uninstall`: the objects of an installation, printed or deleted, and the nodes cleaned.
+import { type ApiClient } from '#/cluster/client.ts'
 import { systemClock } from '#/cluster/clock.ts'
 import { isApiError } from '#/cluster/errors.ts'
+import { daemonSetPath } from '#/cluster/paths.ts'
 import { awaitDeletions, removeAll } from '#/install/apply.ts'
 import { cleanNodes, forgetRouting } from '#/install/clean-up.ts'
 import { drainBgp, undoDrain } from '#/install/drain.ts'
 import { allIdentities, removableIdentities } from '#/install/manifests.ts'
-import { noMore, options, type OptionTable, wholeNumber } from './args.ts'
+import { observerIdentities, sharedIdentities } from '#/install/observer.ts'
+import { agentName } from '#/install/settings.ts'
+import { noMore, options, type OptionTable, type Values, wholeNumber } from './args.ts'
 import { clusterOptions, connectTo, namespaceIn, toYaml } from './cluster-options.ts'
 import { type Action } from './command.ts'
 import { print } from './output.ts'
@@ -14,10 +18,41 @@ import { print } from './output.ts'
 const drainTimeoutMs = 15_000
 
 const uninstallOptions = {
+  observer: { type: 'boolean', help: 'only what "install --observer" has brought' },
   'keep-nodes': { type: 'boolean', help: 'only delete the objects: forwarding on the nodes goes on' },
   timeout: { type: 'string', value: 'SECONDS', default: '300', help: 'how long to wait for the nodes' },
   ...clusterOptions,
 } as const satisfies OptionTable
+
+type Wish = { readonly namespace: string; readonly timeoutMs: number; readonly isDryRun: boolean }
+
+/** Observers leave nothing on nodes. What they share with an installation of Causeway stays where there is one. */
+async function uninstallObservers(
+  { apply, kubeconfig }: Values<typeof uninstallOptions>,
+  { namespace, timeoutMs, isDryRun }: Wish,
+): Promise<number> {
+  const own = observerIdentities(namespace)
+  if (!apply && !isDryRun) {
+    print(toYaml(own.toReversed()))
+    return 0
+  }
+  await using client = await connectTo(kubeconfig)
+  const shared = (await hasAgents(client, namespace)) ? [] : sharedIdentities(namespace)
+  const gone = [...shared, ...own]
+  await removeAll(client, gone, { isDryRun, say: print })
+  if (!isDryRun) await awaitDeletions(client, gone, { timeoutMs, clock: systemClock, say: print })
+  return 0
+}
+
+async function hasAgents(client: ApiClient, namespace: string): Promise<boolean> {
+  try {
+    await client.get(daemonSetPath(namespace, agentName))
+    return true
+  } catch (error) {
+    if (isApiError(error, 404)) return false
+    throw error
+  }
+}
 
 export const uninstallCommand: Action = {
   name: 'uninstall',
@@ -30,6 +65,7 @@ export const uninstallCommand: Action = {
     const namespace = namespaceIn(values.namespace)
     const timeoutMs = wholeNumber('timeout', values.timeout) * 1000
     const isDryRun = values['dry-run'] === true
+    if (values.observer) return uninstallObservers(values, { namespace, timeoutMs, isDryRun })
     if (!values.apply && !isDryRun) {
       print(toYaml(allIdentities(namespace).toReversed()))
       return 0
@@ -53,7 +89,7 @@ export const uninstallCommand: Action = {
       }
       await forgetRouting(client)
     }
-    const gone = removableIdentities(namespace)
+    const gone = [...removableIdentities(namespace), ...observerIdentities(namespace)]
     await removeAll(client, gone, { isDryRun, say: print })
     if (!isDryRun) await awaitDeletions(client, gone, { timeoutMs, clock: systemClock, say: print })
     return 0

@@ -1,7 +1,7 @@
 // What agents say of their own nodes, each problem once, and the agents that say nothing. Pure.
 import { type ToldProblem } from '#/api/schemas/problem.ts'
 import { problem } from '#/model/problems.ts'
-import { concernOf, extentOf, type Names } from './extent.ts'
+import { concernOf, extentOf, isOfWay, type Names } from './extent.ts'
 import { type NodeAnswers, type Sign } from './types.ts'
 
 type Told = ToldProblem & { readonly node: string }
@@ -9,7 +9,7 @@ type Told = ToldProblem & { readonly node: string }
 /** What is about an object of the cluster is the same problem, whoever tells it; what is about a node's own kernel, files and pods is not. */
 function identityOf({ code, object, node }: Told): string {
   const concern = concernOf(code)
-  const isShared = concern === 'cluster object' || (concern === 'node' && object.startsWith('node/'))
+  const isShared = concern === 'cluster object' || (concern === 'node' && object.startsWith('node/') && !isOfWay(code))
   return isShared ? `${code} ${object}` : `${code} ${object} ${node}`
 }
 

@@ -55,7 +55,7 @@ test('a cause hides nothing of other nodes, other ways, other pods, or of packet
   assert.deepEqual(codesOf([['node-1', rule]], [packetOf('node-3', 'node-4')]), ['CW1301', 'CW6102'])
   assert.deepEqual(codesOf([['node-1', gone]], [packetOf('node-1', 'node-3')]), ['CW3106', 'CW6102'])
   const large = packetOf('node-1', 'node-2', { text: 'lost; a small packet is answered, one of 1450 bytes is not' })
-  assert.deepEqual(codesOf([['node-1', rule]], [large]), ['CW1301', 'CW6102'])
+  assert.deepEqual(codesOf([['node-1', rule]], [large]), ['CW1301', 'CW8101'])
   assert.deepEqual(codesOf([['node-1', told('CW5001', 'setting/X')]], [packetOf('node-1', 'node-2')]), [
     'CW5001',
     'CW6102',

@@ -1,4 +1,5 @@
 // One cause is told once: what follows from it stands below it. Pure.
+import { groupByCause } from '#/lib/causes.ts'
 import { consequencesOf } from './consequences.ts'
 import { precisionOf, touches } from './extent.ts'
 import { isBlamed } from './losses.ts'
@@ -6,7 +7,8 @@ import { natureOf, rankOf } from './ranks.ts'
 import { type Finding, type Sign } from './types.ts'
 import { brokenWays, endsOf, type Reach, type WayGroup } from './ways.ts'
 
-const rank = ({ code }: Sign): number => rankOf(natureOf(code))
+/** What became of a packet is never a cause, whichever code it has. */
+const rank = ({ code, loss }: Sign): number => rankOf(loss === undefined ? natureOf(code) : { rank: 'packet' })
 
 function isOfHarm(cause: Sign, { code, loss }: Sign): boolean {
   const { does } = natureOf(cause.code)
@@ -20,6 +22,7 @@ const certain = 100
 function explained(cause: Sign, sign: Sign): number {
   if (rank(cause) >= rank(sign)) return 0
   if (sign.loss !== undefined && isBlamed(cause, sign.loss)) return certain
+  if (cause.needs === 'blame') return 0
   if (!isOfHarm(cause, sign) || !touches(cause.extent, sign.extent)) return 0
   const isAtPlace = sign.loss?.node !== undefined && cause.extent.at === sign.loss.node
   return 1 + precisionOf(cause.extent) + (isAtPlace ? 8 : 0) + (rank(sign) - rank(cause))
@@ -45,8 +48,17 @@ const unique = (texts: readonly string[]): string[] => [...new Set(texts)]
 
 const told = 3
 
-function joined(texts: readonly string[]): string {
-  const all = unique(texts)
+const nameIn = (object: string): string => object.slice(object.indexOf('/') + 1)
+
+/** The messages of several objects; of those that say the same, one. */
+function joined(roots: readonly Sign[]): string {
+  const failures = roots.map(({ object, message, nodes }) => ({
+    subject: object,
+    text: message.replaceAll(nameIn(object).replaceAll('/', '.'), '').replaceAll(nameIn(object), ''),
+    names: nodes,
+    message,
+  }))
+  const all = unique(groupByCause(failures).map(([first]) => first!.message))
   const more = all.length - told
   return [...all.slice(0, told), ...(more > 0 ? [`and ${more} more`] : [])].join('; ')
 }
@@ -54,7 +66,7 @@ function joined(texts: readonly string[]): string {
 /** `roots` are of one cause; `below` follow from one of them. */
 function findingOf(roots: readonly Sign[], below: readonly Sign[]): Finding {
   const [{ code, object, how }] = roots as readonly [Sign]
-  const message = joined(roots.map((each) => each.message))
+  const message = joined(roots)
   return {
     code,
     object,
@@ -106,7 +118,7 @@ export function arrange(signs: readonly Sign[], reach: Reach): Finding[] {
     (sign) => rootOf.get(sign)!,
   )
   const below = (group: readonly Sign[]): Sign[] => group.flatMap((each) => belowOf.get(each) ?? [])
-  const roots = sorted.filter((sign) => rootOf.get(sign) === sign)
+  const roots = sorted.filter((sign) => rootOf.get(sign) === sign && (sign.needs === undefined || belowOf.has(sign)))
   const ways = brokenWays(roots, reach)
   const ofWays = new Set(ways.flatMap((group) => group.signs))
   const others = roots.filter((root) => !ofWays.has(root))

@@ -1,14 +1,42 @@
 // What nodes answered and what packets did, made into findings. Pure.
+import { namesOf } from '#/lib/causes.ts'
 import { cutFromApi, ownProblems, silentAgents } from './agents.ts'
 import { arrange } from './causes.ts'
 import { namesIn } from './extent.ts'
 import { blamedCauses, lostPackets, packetNotes } from './losses.ts'
 import { reachOf } from './ways.ts'
-import { type Diagnosis, type FollowedPacket, type NodeAnswers } from './types.ts'
+import { clockSigns } from './clocks.ts'
+import { leftoversIn, withLeftovers } from './leftovers.ts'
+import { neighbourSigns } from './neighbours.ts'
+import { podSigns } from './pods.ts'
+import { programSigns } from './programs.ts'
+import { settingSigns } from './settings.ts'
+import { type Diagnosis, type FollowedPacket, type NodeAnswers, type Note } from './types.ts'
 
 export function diagnose(answers: readonly NodeAnswers[], packets: readonly FollowedPacket[]): Diagnosis {
   const names = namesIn(answers)
-  const told = [...silentAgents(answers), ...ownProblems(answers, names), ...cutFromApi(answers)]
+  const told = [
+    ...silentAgents(answers),
+    ...ownProblems(answers, names),
+    ...cutFromApi(answers),
+    ...podSigns(answers),
+    ...neighbourSigns(answers),
+    ...programSigns(answers),
+    ...settingSigns(answers),
+    ...clockSigns(answers),
+  ]
   const signs = [...told, ...blamedCauses(packets, told), ...lostPackets(packets)]
-  return { findings: arrange(signs, reachOf(packets)), notes: packetNotes(packets) }
+  const { findings, notes } = withLeftovers(arrange(signs, reachOf(packets)), leftoversIn(answers))
+  return { findings, notes: [...packetNotes(packets), ...partNotes(answers), ...notes] }
+}
+
+/** Parts of an answer that an agent did not give: what depends on them was not looked at. */
+function partNotes(answers: readonly NodeAnswers[]): Note[] {
+  const silences = answers.flatMap(({ node, status, silences: all }) =>
+    status === undefined ? [] : all.map(({ what, why }) => ({ node, text: `${what}: ${why}` })),
+  )
+  return [...Map.groupBy(silences, ({ node, text }) => text.replaceAll(node, '')).values()].map((same) => {
+    const nodes = same.map(({ node }) => node)
+    return { nodes, text: `${namesOf(nodes, 'nodes')} did not answer everything: ${same[0]!.text}` }
+  })
 }

@@ -59,13 +59,18 @@ function familiesIn(text: string): readonly Family[] | undefined {
   return unique.size === 1 ? [...unique] : undefined
 }
 
+/** About the way from the node that tells it to the one that it names. */
+const ofWays = new Set(['CW1201', 'CW1202', 'CW8101', 'CW8102'])
+
+export const isOfWay = (code: string): boolean => ofWays.has(code)
+
 /** What a problem that `node` tells is about. */
 export function extentOf({ code, object, message }: ToldProblem, node: string, names: Names): Extent {
   const concern = concernOf(code)
   if (object.startsWith('pod/')) return { at: node, pods: [nameOf(object)] }
   const isOfNode = object.startsWith('node/') && (concern === 'node' || names.nodes.includes(nameOf(object)))
   // what a Node object says, all nodes go by
-  if (concern === 'node' && isOfNode) return { at: nameOf(object) }
+  if (concern === 'node' && isOfNode && !isOfWay(code)) return { at: nameOf(object) }
   const families = familiesIn(`${object} ${message}`)
   const ofFamilies = families === undefined ? {} : { families }
   if (isOfNode && nameOf(object) !== node) return { at: node, peers: [nameOf(object)], ...ofFamilies }

@@ -1,6 +1,7 @@
 // What became of the packets that were followed: what was lost, and what says why. Pure.
 import { type ProblemCode, problemCatalogue } from '#/model/problem-catalogue.ts'
 import { problem } from '#/model/problems.ts'
+import { isNamed } from './ranks.ts'
 import { type Extent, type FollowedPacket, type Loss, type Note, type PacketEnd, type Sign } from './types.ts'
 
 const lostOutcomes = new Set(['refused', 'not-sent', 'lost', 'unanswered', 'answer-lost'])
@@ -36,10 +37,11 @@ const codesOfReasons: Readonly<Record<string, ProblemCode>> = {
   XDP: 'CW6101',
 }
 
-/** Where it ended; what is wrong with a checksum is so where it was computed, which is the other end. */
+/** Where it ended; what is wrong with a checksum, or with the MAC of a frame, was made so by the sender. */
 function blamedNode({ from, to, verdict }: FollowedPacket, code: string | undefined): string | undefined {
   const { drop, next, last, direction } = verdict
-  if (code === 'CW8103' && direction !== undefined) return direction === 'there' ? from.node : to.node
+  if ((code === 'CW8103' || code === 'CW8105') && direction !== undefined)
+    return direction === 'there' ? from.node : to.node
   return drop?.node ?? (next === undefined ? last?.node : undefined)
 }
 
@@ -76,10 +78,15 @@ function signOf(packet: FollowedPacket): Sign {
   const { from, to, verdict } = packet
   const loss = lossOf(packet)
   return {
-    ...problem('CW6102', `way/${from.node} to ${to.node}`, `${loss.packet}: ${verdict.text}`, {
-      how,
-      ...remedyOf(packet),
-    }),
+    ...problem(
+      loss.isOfSize ? 'CW8101' : 'CW6102',
+      `way/${from.node} to ${to.node}`,
+      `${loss.packet}: ${verdict.text}`,
+      {
+        how,
+        ...remedyOf(packet),
+      },
+    ),
     nodes: [...new Set([from.node, to.node])].toSorted(),
     extent: extentOf(packet),
     loss,
@@ -93,7 +100,7 @@ export function lostPackets(packets: readonly FollowedPacket[]): Sign[] {
 
 /** Whether a trace says that it is this: the same code, at the same node. */
 export function isBlamed({ code, extent: { at }, nodes }: Sign, { code: blamed, node }: Loss): boolean {
-  return code === blamed && (node === undefined || at === undefined || at === node || nodes.includes(node))
+  return isNamed(code, blamed) && (node === undefined || at === undefined || at === node || nodes.includes(node))
 }
 
 /** What traces blame and nobody tells by himself: a sign for each code and node. */

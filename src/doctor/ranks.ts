@@ -1,8 +1,8 @@
 // Which problems can be the cause of which. A cause is of a lower rank than what follows from it: what somebody made explains what is seen of
 // packets, never the other way round. Pure.
 
-/** What a problem does to packets: `ways`: it loses them; `size`: it loses large ones alone; `sessions`: routes that BGP tells are missing. */
-export type Harm = 'ways' | 'size' | 'sessions' | 'api'
+/** What a problem does to packets: `ways`: it loses them; `size`: it loses large ones alone; `sessions`: routes that BGP tells are missing; `pod`: what is in a pod's namespace. */
+export type Harm = 'ways' | 'size' | 'sessions' | 'api' | 'pod'
 
 /** made: by somebody, and to be mended. state: of Causeway, by itself or from something made. seen: of packets. */
 const ranks = { made: 0, state: 1, seen: 2, packet: 3 } as const
@@ -24,6 +24,7 @@ const seen = (isOf: readonly Harm[], ...does: readonly Harm[]): Nature => ({ ran
 const cutsOff = made('ways', 'sessions')
 /** Any packet may be lost, also a large one after a small one. */
 const comesAndGoes = made('ways', 'size', 'sessions')
+const cutsPodOff = made('ways', 'pod')
 const narrows = made('size')
 
 /** Problems that do something to packets, or can follow from others. All others are causes that explain nothing. */
@@ -64,12 +65,12 @@ const natures: Readonly<Record<string, Nature>> = {
   CW2007: cutsOff,
   CW2008: cutsOff,
   CW2009: comesAndGoes,
-  CW3104: cutsOff,
-  CW3105: cutsOff,
-  CW3106: cutsOff,
-  CW3107: cutsOff,
+  CW3104: cutsPodOff,
+  CW3105: cutsPodOff,
+  CW3106: cutsPodOff,
+  CW3107: cutsPodOff,
   CW3111: narrows,
-  CW3114: cutsOff,
+  CW3114: state(['pod'], 'ways'),
   CW3115: narrows,
   CW3203: cutsOff,
   CW3204: cutsOff,
@@ -81,9 +82,12 @@ const natures: Readonly<Record<string, Nature>> = {
   CW6002: state(['ways', 'api']),
   CW6101: cutsOff,
   CW6102: { rank: 'packet', does: [], isOf: ['ways'] },
-  CW6201: cutsOff,
-  CW6303: cutsOff,
-  CW6304: cutsOff,
+  CW6302: cutsOff,
+  CW6501: cutsOff,
+  CW6502: cutsOff,
+  CW6503: cutsOff,
+  CW6504: cutsOff,
+  CW6505: cutsOff,
   CW7001: cutsOff,
   CW7002: cutsOff,
   CW7004: comesAndGoes,
@@ -94,11 +98,23 @@ const natures: Readonly<Record<string, Nature>> = {
   CW8103: cutsOff,
   CW8104: made('ways', 'sessions', 'api'),
   CW8105: cutsOff,
-  CW8106: seen(['ways'], 'ways'),
 }
 
 export function natureOf(code: string): Nature {
   return natures[code] ?? made()
 }
 
-export const rankOf = ({ rank }: Nature): number => ranks[rank]
+export const rankOf = ({ rank }: Pick<Nature, 'rank'>): number => ranks[rank]
+
+/** What a trace calls by the name of the state that it meets, agents and facts may call by that of its cause. */
+const closer: Readonly<Record<string, readonly string[]>> = {
+  CW1304: ['CW1108', 'CW1203', 'CW1301', 'CW1302', 'CW1303'],
+  CW2002: ['CW2009'],
+  CW3111: ['CW3115'],
+  CW7001: ['CW7006', 'CW7004'],
+}
+
+/** Whether a problem of this code is what a trace blames with that one. */
+export function isNamed(code: string, blamed: string | undefined): boolean {
+  return blamed !== undefined && (code === blamed || closer[blamed]?.includes(code) === true)
+}

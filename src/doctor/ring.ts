@@ -100,6 +100,15 @@ export function ringOf(answers: readonly NodeAnswers[], about?: string): Ring {
   return { packets: wanted.slice(0, mostPackets), left: Math.max(0, wanted.length - mostPackets) }
 }
 
+/** An echo in each family from one node to another; none where the sender does not answer. */
+export function wayPacket(answers: readonly NodeAnswers[], from: string, to: string): PlannedPacket[] {
+  if (answers.find(({ node }) => node === from)?.status === undefined) return []
+  const nodes = endsOf(answers)
+  const [sender, receiver] = [from, to].map((name) => nodes.find(({ node }) => node === name))
+  if (sender === undefined || receiver === undefined) return []
+  return families.flatMap((family) => packetOf([sender, receiver], family, 'icmp'))
+}
+
 /** Other pods of the same two nodes, for a packet that policies deny: they deny it between these pods, and say nothing of the way. */
 export function otherPods(
   answers: readonly NodeAnswers[],

@@ -61,6 +61,8 @@ export type Sign = ToldProblem & {
   /** The nodes that tell of it, or at which it is; sorted. */
   readonly nodes: readonly string[]
   readonly extent: Extent
+  /** It counts only where it explains something: a packet that was lost, or one whose trace blames it. */
+  readonly needs?: 'loss' | 'blame'
   /** It is a packet that was followed and lost. */
   readonly loss?: Loss
 }

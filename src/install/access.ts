@@ -1,6 +1,6 @@
 // Service accounts of agent and controller, and the least rights they need. A test records which requests they really make.
 import { group } from './definitions/definition.ts'
-import { agentName, controllerName, labelsOf, type Manifest } from './settings.ts'
+import { agentName, controllerName, labelsOf, type Manifest, observerName } from './settings.ts'
 
 const rbac = 'rbac.authorization.k8s.io'
 
@@ -16,7 +16,11 @@ const nodeEventsNamespace = 'default'
 const eventRules: readonly Rule[] = [{ apiGroups: [''], resources: ['events'], verbs: ['create', 'patch'] }]
 
 /** Makes a role, of the whole cluster or of `namespace` if given, and the binding that gives it to the account. */
-function grant(holder: { name: string; namespace: string }, rules: readonly Rule[], namespace?: string): Manifest[] {
+export function grant(
+  holder: { name: string; namespace: string },
+  rules: readonly Rule[],
+  namespace?: string,
+): Manifest[] {
   const { name } = holder
   const prefix = namespace === undefined ? 'Cluster' : ''
   const metadata = { name, ...(namespace !== undefined && { namespace }), labels: labelsOf(name) }
@@ -33,7 +37,7 @@ function grant(holder: { name: string; namespace: string }, rules: readonly Rule
   ]
 }
 
-function account(name: string, namespace: string): Manifest {
+export function account(name: string, namespace: string): Manifest {
   return { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name, namespace, labels: labelsOf(name) } }
 }
 
@@ -58,7 +62,7 @@ export function operatorAccess(): Manifest {
     rules: [
       { apiGroups: [''], resources: ['pods'], verbs: ['list'] },
       { apiGroups: [''], resources: ['pods/exec'], verbs: ['get', 'create'] },
-      { apiGroups: ['apps'], resources: ['daemonsets'], resourceNames: [agentName], verbs: ['get'] },
+      { apiGroups: ['apps'], resources: ['daemonsets'], resourceNames: [agentName, observerName], verbs: ['get'] },
     ] satisfies Rule[],
   }
 }

@@ -22,7 +22,7 @@ export type InstallSettings = {
 }
 
 /** The variables that tell a Kubernetes client in a pod where the API is, for pods that do not use the cluster's own service. */
-export function apiServerVariables({ apiServer }: InstallSettings): ContainerVariable[] {
+export function apiServerVariables({ apiServer }: Pick<InstallSettings, 'apiServer'>): ContainerVariable[] {
   if (apiServer === undefined) return []
   return [
     { name: 'KUBERNETES_SERVICE_HOST', value: apiServer.host },
@@ -31,7 +31,8 @@ export function apiServerVariables({ apiServer }: InstallSettings): ContainerVar
 }
 
 export const agentName = 'causeway-agent'
-/** The container with the agent in its pods. */
+export const observerName = 'causeway-observer'
+/** The container with the agent, or the observer, in its pods. */
 export const agentContainer = 'agent'
 export const controllerName = 'causeway-controller'
 export const pullerName = 'causeway-pull'
@@ -56,6 +57,25 @@ export function keyOf({ kind, metadata: { namespace = '', name } }: Manifest): s
 
 export function labelsOf(component: string): Record<string, string> {
   return { 'app.kubernetes.io/name': component, 'app.kubernetes.io/part-of': 'causeway' }
+}
+
+/** Kind, namespace and name of an object, and nothing else of it. */
+export function identityOf({ apiVersion, kind, metadata: { name, namespace } }: Manifest): Manifest {
+  return { apiVersion, kind, metadata: { name, ...(namespace !== undefined && { namespace }) } }
+}
+
+/** Namespaces that belong to the cluster: an installation neither makes nor deletes them. */
+const clusterNamespaces: readonly string[] = ['default', 'kube-system', 'kube-public', 'kube-node-lease']
+
+/** The object of the namespace of an installation; none for one that belongs to the cluster. */
+export function namespaceOf(name: string): Manifest[] {
+  if (clusterNamespaces.includes(name)) return []
+  const labels = {
+    ...labelsOf('causeway'),
+    // agents use their node's network and mount folders of the node
+    'pod-security.kubernetes.io/enforce': 'privileged',
+  }
+  return [{ apiVersion: 'v1', kind: 'Namespace', metadata: { name, labels } }]
 }
 
 /** The securityContext of a container that needs no right on its node. */

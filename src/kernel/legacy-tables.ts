@@ -9,6 +9,7 @@ import {
   entriesHeaderBytes,
   infoBytes,
   type LegacyChain,
+  type LegacyTable,
   nameBytes,
 } from '#/wire/xtables/legacy-table.ts'
 
@@ -35,8 +36,6 @@ function readTable(family: Family, name: string): LegacyChain[] | undefined {
     return decodeLegacyTable(answer.subarray(entriesHeaderBytes), family, info)
   })
 }
-
-export type LegacyTable = { readonly family: Family; readonly name: string; readonly chains: readonly LegacyChain[] }
 
 /**
  * The tables that decide about packets, without those that cannot be read now: nobody depends on seeing them. The table nat is read only where

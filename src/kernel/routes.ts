@@ -1,6 +1,6 @@
 // Routes: of the main table, and those of all tables that a caller picks.
 import { setImmediate } from 'node:timers/promises'
-import { type Addr, type Family } from '#/lib/addr.ts'
+import { type Family } from '#/lib/addr.ts'
 import { type Message, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE } from '#/wire/netlink/message.ts'
 import {
   type AnyRoute,
@@ -14,6 +14,7 @@ import {
   RTM_GETROUTE,
   RTM_NEWROUTE,
 } from '#/wire/netlink/route.ts'
+import { routeText } from '#/wire/netlink/route-text.ts'
 import { AF_INET, AF_INET6 } from '#/wire/netlink/family.ts'
 import { type Netlink, type Operation } from './netlink.ts'
 
@@ -90,35 +91,6 @@ export async function visitAllRoutesInTurns(netlink: Netlink, visit: (route: Any
     }
   }
   return left
-}
-
-function viaText(gateway: Addr, family: Family): string {
-  return gateway.family === family ? `via ${gateway}` : `via inet6 ${gateway}`
-}
-
-/** The route in the words of ip-route(8); `deviceName` gives the name for an interface index. */
-export function routeText(route: Route, deviceName: (index: number) => string): string {
-  const hop = ({ gateway, oif, onlink }: Route['nextHops'][number]): string =>
-    [gateway && viaText(gateway, route.dst.family), oif !== undefined && `dev ${deviceName(oif)}`, onlink && 'onlink']
-      .filter(Boolean)
-      .join(' ')
-  const { encap } = route
-  const isSingle = route.nextHops.length === 1
-  const words = [
-    route.type === 'unicast' ? '' : route.type,
-    route.dst.length === 0 ? 'default' : String(route.dst),
-    encap &&
-      `encap ${encap.dst.family === 6 ? 'ip6' : 'ip'} id ${encap.vni} src ${encap.src} dst ${encap.dst}` +
-        (encap.dst.family === 6 ? ' hoplimit 64 csum' : ' ttl 64'),
-    ...(isSingle ? route.nextHops.map(hop) : []),
-    route.preferredSource && `src ${route.preferredSource}`,
-    route.mtuBytes !== undefined && `mtu ${route.mtuBytes}`,
-    `proto ${route.protocol}`,
-    route.metric > 0 && `metric ${route.metric}`,
-    // several next hops come last, because iproute2 reads no other words after them
-    ...(isSingle ? [] : route.nextHops.map((each) => `nexthop ${hop(each)}`)),
-  ]
-  return words.filter(Boolean).join(' ')
 }
 
 /**

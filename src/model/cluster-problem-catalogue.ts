@@ -29,4 +29,18 @@ export const clusterProblemCatalogue = {
     how: 'a packet that was sent and followed (causeway trace)',
     remedy: 'follow one yourself, with the steps of each kernel: causeway trace FROM TO --steps',
   },
+  CW6301: {
+    title: 'The clock of a node is wrong',
+    about: 'node',
+    how: 'the time that its agent told, within the bounds that request and answer give, compared with those of the other nodes and of this machine',
+    remedy:
+      'see whether the node asks a time server (timedatectl; chronyc tracking) and reaches it; certificates, leases and tokens count as expired or not yet valid by a wrong clock',
+  },
+  CW6302: {
+    title: 'Nodes have different values of a setting that all must share',
+    about: 'cluster object',
+    how: 'the settings of all agents, compared',
+    remedy:
+      'give all agents the same value: install again with the options of before (causeway install), and wait until the DaemonSet has replaced all pods',
+  },
 } as const satisfies Readonly<Record<`CW${number}`, ProblemEntry>>

@@ -39,4 +39,11 @@ export const firewallProblemCatalogue = {
     remedy:
       'let packets from the cluster CIDRs to the cluster CIDRs pass before the rule named here: it is meant for what leaves the cluster',
   },
+  CW7006: {
+    title: 'A firewall drops packets between pods of the node',
+    about: 'kernel',
+    how: `${fromFirewall}; and the sysctls net.bridge.bridge-nf-call-iptables and -ip6tables`,
+    remedy:
+      'let that firewall accept what comes from the bridge of pods and goes to it, before the rule named here; where nothing needs bridges to hand frames to it (kube-proxy does, for Services), set the sysctl to 0',
+  },
 } as const satisfies Readonly<Record<`CW${number}`, ProblemEntry>>

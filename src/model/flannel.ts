@@ -131,3 +131,7 @@ export function flannelAnnotationsFor(end: {
   }
   return annotations
 }
+
+/** What mends what flannel keeps in the kernel of a node. */
+export const restartFlannel = (node: string): string =>
+  `restart flannel on this node, which makes it again: kubectl -n kube-flannel delete pod -l app=flannel --field-selector spec.nodeName=${node}`

@@ -23,6 +23,13 @@ export const pathProblemCatalogue = {
     remedy:
       'have the sending node compute checksums itself: ethtool -K DEVICE tx off, of its underlay device; if that mends it, keep it so where devices are configured, and look for a newer driver or firmware of the card',
   },
+  CW8104: {
+    title: 'A device of the underlay has no carrier',
+    about: 'kernel',
+    how: "the state of the device that has the node's address, or leads to other nodes",
+    remedy:
+      'look at the cable, the port of the switch and, of a virtual machine, its network; of a device that is down, see who sets it down, and set it up: ip link set dev DEVICE up',
+  },
   CW8105: {
     title: 'A neighbour entry has a wrong MAC',
     about: 'kernel',

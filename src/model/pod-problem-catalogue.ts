@@ -144,4 +144,16 @@ export const podProblemCatalogue = {
     remedy:
       'give one of the pods another host port, or keep them from one node; the one that has it keeps it until it is deleted',
   },
+  CW3114: {
+    title: 'A route is missing in its pod',
+    about: 'pod',
+    how: "the routes in the pod's namespace, compared with the pod CIDRs of other nodes",
+    remedy: 'delete the pod, so that it is made anew',
+  },
+  CW3115: {
+    title: "A pod's device has another MTU than its other end",
+    about: 'pod',
+    how: "the MTU of the device in the pod's namespace, compared with that of its other end on the node",
+    remedy: 'delete the pod, so that it is made anew',
+  },
 } as const satisfies Readonly<Record<`CW${number}`, ProblemEntry>>

@@ -246,7 +246,7 @@ export const problemCatalogue = {
   CW2009: {
     title: 'Somebody changes an object of Causeway again and again',
     about: 'kernel',
-    how: 'how often it had to be set back, within a quarter of an hour',
+    how: 'how often it had to be set back, or made again, within a quarter of an hour',
     remedy:
       'find the program that sets it (NetworkManager, systemd-networkd, a service that applies sysctls) and have it leave the devices cw-br0, cw-vxlan and cwv*, and what the message names, alone',
   },

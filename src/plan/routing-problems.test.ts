@@ -29,7 +29,7 @@ test('the tunnel in place of a native way is one problem, which stays the same w
     settings,
   })
   const told = (): string =>
-    routingProblems(peers, { strictDevices: [], stoppedDevices: [], isSettled: true })
+    routingProblems(peers, { strictDevices: [], stoppedDevices: [], deadDevices: [], isSettled: true })
       .map(({ object, message }) => `${object}: ${message}`)
       .join()
   const seen = [2, 3, 4, 5, 6].map((number) => {
@@ -45,5 +45,8 @@ test('the tunnel in place of a native way is one problem, which stays the same w
     /to 10\.244\.2\.0\/24 of node-2, 10\.244\.3\.0\/24 of node-3, 10\.244\.4\.0\/24 of node-4 and others,/,
   )
   assert.equal(seen[4], seen[3])
-  assert.equal(routingProblems(peers, { strictDevices: [], stoppedDevices: [], isSettled: false }).length, 0)
+  assert.equal(
+    routingProblems(peers, { strictDevices: [], stoppedDevices: [], deadDevices: [], isSettled: false }).length,
+    0,
+  )
 })

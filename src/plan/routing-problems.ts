@@ -9,13 +9,19 @@ export type RoutingCircumstances = {
   readonly strictDevices: readonly string[]
   /** The underlay's devices on which the node forwards no IPv4 packets. */
   readonly stoppedDevices: readonly string[]
+  /** The underlay's devices that are down, or have no carrier. */
+  readonly deadDevices: readonly { readonly device: string; readonly isUp: boolean }[]
   /** Whether all nodes are known and all of BGP's routes have arrived. */
   readonly isSettled: boolean
 }
 
 export function routingProblems(peers: RemoteNodes, circumstances: RoutingCircumstances): Problem[] {
-  const { strictDevices, stoppedDevices, isSettled } = circumstances
-  const problems = [...strictDevices.map(strictProblem), ...stoppedDevices.map(stoppedProblem)]
+  const { strictDevices, stoppedDevices, deadDevices, isSettled } = circumstances
+  const problems = [
+    ...strictDevices.map(strictProblem),
+    ...stoppedDevices.map(stoppedProblem),
+    ...deadDevices.map(deadProblem),
+  ]
   if (isSettled && peers.routing === 'native' && peers.wayCounts.vxlan > 0)
     problems.push(problem('CW1204', `node/${peers.self.name}`, fallbackText(peers)))
   return problems
@@ -41,6 +47,14 @@ function stoppedProblem(device: string): Problem {
     `${device} forwards no IPv4 packets: those for pods that come in by it without a tunnel, and replies to what pods ask outside of the cluster, are dropped`,
     { remedy: `sysctl -w ${key}=1, and the same where it is set to 0 (/etc/sysctl.d, the network's configuration)` },
   )
+}
+
+function deadProblem({ device, isUp }: RoutingCircumstances['deadDevices'][number]): Problem {
+  const what = isUp ? 'has no carrier: nothing is at the other end of its cable, or what is there is off' : 'is down'
+  const remedy = isUp
+    ? `look at the cable, the port of the switch and, of a virtual machine, its network: "ethtool ${device}", "ip -s link show dev ${device}"`
+    : `ip link set dev ${device} up; and see who sets it down`
+  return problem('CW8104', `device/${device}`, `${device} ${what}; no packets leave or come by it`, { remedy })
 }
 
 /** The text of the one problem that covers all nodes reached through the tunnel for lack of a native way. */

@@ -3,25 +3,29 @@
 
 /** So many corrections in a row come at once. */
 const freeCorrections = 5
-const firstPauseMs = 10_000
-const maxPauseMs = 10 * 60_000
+/** The first pause, which doubles, and the longest one. */
+export type Pauses = { readonly firstMs: number; readonly maxMs: number }
+
+const usualPauses: Pauses = { firstMs: 10_000, maxMs: 10 * 60_000 }
 /** What was left alone for this long is no longer contested. */
 const calmMs = 15 * 60_000
 
 type Corrections = { readonly count: number; readonly lastMs: number }
 
-function pauseMs({ count }: Corrections): number {
+function pauseMs({ count }: Corrections, { firstMs, maxMs }: Pauses): number {
   if (count < freeCorrections) return 0
-  return Math.min(firstPauseMs * 2 ** (count - freeCorrections), maxPauseMs)
+  return Math.min(firstMs * 2 ** (count - freeCorrections), maxMs)
 }
 
 export class Contests {
   readonly #nowMs: () => number
+  readonly #pauses: Pauses
   readonly #corrections = new Map<string, Corrections>()
 
   /** `nowMs` is a monotonic clock. */
-  constructor(nowMs: () => number) {
+  constructor(nowMs: () => number, pauses: Pauses = usualPauses) {
     this.#nowMs = nowMs
+    this.#pauses = pauses
   }
 
   /** Takes note that something was put in, or back. */
@@ -33,14 +37,14 @@ export class Contests {
   /** Whether it may be put back now. */
   mayCorrect(key: string): boolean {
     const before = this.#recent(key)
-    return before === undefined || this.#nowMs() - before.lastMs >= pauseMs(before)
+    return before === undefined || this.#nowMs() - before.lastMs >= pauseMs(before, this.#pauses)
   }
 
   /** How often it was put back, and how long the pause is; undefined when it is not contested. */
   contestOf(key: string): { readonly count: number; readonly pauseMs: number } | undefined {
     const recent = this.#recent(key)
     if (recent === undefined || recent.count < freeCorrections) return undefined
-    return { count: recent.count, pauseMs: pauseMs(recent) }
+    return { count: recent.count, pauseMs: pauseMs(recent, this.#pauses) }
   }
 
   #recent(key: string): Corrections | undefined {

@@ -2,7 +2,7 @@
 import { type KernelError, type Operation } from '#/kernel/netlink.ts'
 import { type DesiredNetwork, type NetworkDelta } from '#/model/network.ts'
 import { type ObjectKind } from '#/model/object-kinds.ts'
-import { type Problem } from '#/model/problems.ts'
+import { type Blockade } from '#/obstacles/firewall/blockade.ts'
 import { type Failure } from './status.ts'
 
 /**
@@ -21,6 +21,8 @@ export type Change = {
   /** The change as commands of ip, bridge and nft. */
   readonly commands: readonly string[]
   readonly work: Work
+  /** The object was made already, and nobody of this program has deleted it. */
+  readonly isRestoration?: boolean
   /** The key of the object that replaces this one; when the replacement could not be made, this one stays. */
   readonly successor?: string
   /** Called when the change has been carried out. */
@@ -42,8 +44,7 @@ export type Comparison = {
 
 export const nothingToDo: Comparison = { keys: [], changes: [], leftovers: [], failures: new Map() }
 
-/** Something of others that is in the way of pods' packets. `cutsPodsOff`: pods of this node cannot reach other pods because of it. */
-export type Blockade = { readonly problem: Problem; readonly cutsPodsOff: boolean }
+export { type Blockade }
 
 export type CompareOptions = {
   /** Whether the cluster's whole state is known. Until then objects in the kernel may be right though they are not desired. */
@@ -90,7 +91,7 @@ export function changeOf(
   verb: Change['verb'],
   key: string,
   operations: readonly Operation[],
-  more: Pick<Change, 'successor' | 'done' | 'explain'> = {},
+  more: Pick<Change, 'successor' | 'done' | 'explain' | 'isRestoration'> = {},
 ): Change {
   return {
     verb,

@@ -1,11 +1,14 @@
 // Our rules in others' chains on the forward hook that drop or reject by default (Docker, ufw, an administrator's firewall), and the look at
 // what else of others is in pods' way. An accept in our own table cannot overrule such chains, so two rules in each accept packets from and
 // to pods. Ownership: the rule's comment alone.
-import { type LegacyTable, readLegacyTables } from '#/kernel/legacy-tables.ts'
+import { readLegacyTables } from '#/kernel/legacy-tables.ts'
 import { type NftClient } from '#/kernel/nftables.ts'
+import { type Family, families } from '#/lib/addr.ts'
+import { type LegacyTable } from '#/wire/xtables/legacy-table.ts'
 import { isOurTable } from '#/model/names.ts'
 import { type DesiredNetwork, type NeededPassage } from '#/model/network.ts'
 import { problem } from '#/model/problems.ts'
+import { readSysctl } from '#/sys/sysctl.ts'
 import { compileRule } from '#/wire/nftables/compile.ts'
 import { type ForeignRule, foreignRule } from '#/wire/nftables/foreign-rule.ts'
 import { encodeComment, type NftFamilyName } from '#/wire/nftables/messages.ts'
@@ -14,8 +17,8 @@ import { type ChainPlace, placeRuleCommand } from '#/wire/nftables/place.ts'
 import { type Blockade, type Change, type Comparison, type Driver } from './driver.ts'
 import { Contests } from './contest.ts'
 import { findBaseChains, followable, type Found, keyOf, rulesToFollow, type Seen } from './firewall/base-chains.ts'
-import { type BaseChain, inspect } from './firewall/inspect.ts'
-import { legacyBaseChains } from './firewall/legacy-chains.ts'
+import { type BaseChain, inspect } from '#/obstacles/firewall/inspect.ts'
+import { legacyBaseChains } from '#/obstacles/firewall/legacy-chains.ts'
 import { edited, editOf } from './firewall/place.ts'
 
 const commentPrefix = 'causeway: forward pods of '
@@ -51,12 +54,22 @@ export type ForwardDriverDeps = {
   readonly nowMs?: () => number
   /** Reads the tables of legacy iptables, which nf_tables does not show. */
   readonly legacyTables?: () => readonly LegacyTable[]
+  /** The families of which bridges hand frames between their ports to the rules for what is forwarded; read in this process's namespace. */
+  readonly filtered?: () => readonly Family[]
+}
+
+const bridgeSysctls = { 4: 'net/bridge/bridge-nf-call-iptables', 6: 'net/bridge/bridge-nf-call-ip6tables' } as const
+
+/** Those of the calling thread's namespace. */
+export function filteredFamilies(): Family[] {
+  return families.filter((family) => readSysctl(bridgeSysctls[family]) === '1')
 }
 
 export class ForwardDriver implements Driver {
   readonly kind = 'forward'
   readonly #client: NftClient
   readonly #legacyTables: () => readonly LegacyTable[]
+  readonly #filtered: () => readonly Family[]
   readonly #nowMs: () => number
   readonly #contests: Contests
   /** Chains whose last edit failed: what they have counts, not what they should have. */
@@ -66,8 +79,13 @@ export class ForwardDriver implements Driver {
 
   constructor(
     client: NftClient,
-    { nowMs = () => performance.now(), legacyTables = () => readLegacyTables() }: ForwardDriverDeps = {},
+    {
+      nowMs = () => performance.now(),
+      legacyTables = () => readLegacyTables(),
+      filtered = filteredFamilies,
+    }: ForwardDriverDeps = {},
   ) {
+    this.#filtered = filtered
     this.#client = client
     this.#legacyTables = legacyTables
     this.#nowMs = nowMs
@@ -127,12 +145,17 @@ export class ForwardDriver implements Driver {
       return
     }
     const legacy = legacyBaseChains(this.#legacyTables())
-    const subject = subjectOf(seen, legacy, passage)
+    const filtered = this.#filtered()
+    const subject = `${subjectOf(seen, legacy, passage)}\n${filtered.join()}`
     const before = this.#inspected
     if (before?.subject === subject && this.#nowMs() - before.atMs < inspectionPauseMs) return
     const read = new Map<string, Promise<readonly ForeignRule[] | undefined>>()
     const chains = seen.map(({ found, rules }) => followable(this.#client, { found, rules }, read))
-    this.#inspected = { subject, atMs: this.#nowMs(), blockades: await inspect([...legacy, ...chains], passage) }
+    this.#inspected = {
+      subject,
+      atMs: this.#nowMs(),
+      blockades: await inspect([...legacy, ...chains], passage, filtered),
+    }
   }
 
   #change(

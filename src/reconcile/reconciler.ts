@@ -175,7 +175,8 @@ export class Reconciler {
   /** Carries out additions and changes; returns the leftovers that may be deleted afterwards. */
   async #applyAdditions(kind: ObjectKind, comparison: Comparison, totals: Totals): Promise<readonly Change[]> {
     const changes = this.#rewrites.admitted(kind, comparison.changes)
-    const failures = new Map([...comparison.failures, ...(await this.#carryOut(kind, changes))])
+    const held = this.#rewrites.heldBack(kind, comparison.changes)
+    const failures = new Map([...comparison.failures, ...held, ...(await this.#carryOut(kind, changes))])
     for (const change of changes) if (!failures.has(change.key)) this.#rewrites.carriedOut(kind, change)
     totals.add(kind, changes.length, failures.size)
     for (const key of comparison.keys) {
@@ -183,8 +184,9 @@ export class Reconciler {
       this.#status.set(kind, key, failure === undefined ? 'done' : 'error', this.#nowMs(), failure)
     }
     // logs failures of all objects, also of those that the driver no longer lists because it made them anew under another key
-    for (const [key, { message, remedy }] of failures)
-      this.#log.error('object failed', { kind, key, error: message, ...(remedy !== undefined && { remedy }) })
+    for (const [key, { message, remedy, isTold }] of failures)
+      if (!isTold)
+        this.#log.error('object failed', { kind, key, error: message, ...(remedy !== undefined && { remedy }) })
     const { leftovers } = comparison
     return failures.size === 0
       ? leftovers

@@ -42,3 +42,37 @@ test('who changes a setting again and again is told, and met with a pause that g
   nowMs += 15 * 60_000
   assert.deepEqual(rewrites.blockades, [])
 })
+
+test('routes that somebody deletes again and again are made again after a short pause, and told as one problem', () => {
+  let nowMs = 0
+  const rewrites = new Rewrites(() => nowMs)
+  const lost = (key: string): Change => ({ ...change(key, 'add'), isRestoration: true })
+  const restores = (key: string): boolean => {
+    const changes = [lost(key)]
+    const [admitted] = rewrites.admitted('route', changes)
+    const held = rewrites.heldBack('route', changes)
+    assert.equal(held.size, admitted === undefined ? 1 : 0)
+    if (admitted) rewrites.carriedOut('route', admitted)
+    return admitted !== undefined
+  }
+  for (let round = 0; round < 5; round++) {
+    assert.deepEqual(rewrites.blockades, [])
+    assert.ok(restores('10.244.2.0/24'))
+  }
+  assert.ok(!restores('10.244.2.0/24'))
+  // others are not concerned, nor routes that nobody has made yet
+  assert.ok(restores('10.244.3.0/24'))
+  assert.equal(rewrites.admitted('route', [change('10.244.2.0/24', 'add')]).length, 1)
+  for (let round = 0; round < 9; round++) {
+    nowMs += 2_000
+    assert.ok(restores('10.244.2.0/24'), 'no pause is longer: pods are cut off meanwhile')
+  }
+  const { blockades } = rewrites
+  assert.deepEqual(
+    blockades.map(({ problem: { code, object } }) => `${code} ${object}`),
+    ['CW2009 node/routes'],
+  )
+  assert.match(blockades[0]!.problem.message, /10\.244\.2\.0\/24 had to be made again up to 14 times in a row/)
+  nowMs += 15 * 60_000
+  assert.deepEqual(rewrites.blockades, [])
+})

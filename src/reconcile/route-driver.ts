@@ -5,12 +5,13 @@ import { type Addr, Prefix } from '#/lib/addr.ts'
 import { listAddresses } from '#/kernel/addresses.ts'
 import { listLinks } from '#/kernel/links.ts'
 import { type Netlink, type Operation } from '#/kernel/netlink.ts'
-import { listRoutesInTurns, routeAdd, routeDelete, routeReplace, routeText } from '#/kernel/routes.ts'
+import { listRoutesInTurns, routeAdd, routeDelete, routeReplace } from '#/kernel/routes.ts'
+import { routeText } from '#/wire/netlink/route-text.ts'
 import { blackholeMetric, isOurDevice, isOwnLink, nativeMetric, routeProtocol } from '#/model/names.ts'
 import { type DesiredNetwork, type DesiredRoute, type NetworkDelta, routeKey, routeKeyAt } from '#/model/network.ts'
 import { RT_SCOPE_UNIVERSE, RT_TABLE_MAIN, type Route, sameRoute } from '#/wire/netlink/route.ts'
 import { type Change, changeOf, type CompareOptions, type Comparison, type Driver } from './driver.ts'
-import { nodeAddrsIn, routeInTheWay } from './route-in-the-way.ts'
+import { nodeAddrsIn, routeInTheWay } from '#/obstacles/route-in-the-way.ts'
 import { missingDevice, stoppedDevice } from './missing-device.ts'
 import { type Failure } from './status.ts'
 
@@ -110,7 +111,10 @@ export class RouteDriver implements Driver {
       if (found && keepsLearned && isDirect && this.#mayBeLearned(found)) continue
       const failure = deviceFailure(devicesOf(each), names)
       if (failure) failures.set(key, failure)
-      else if (!inTheWay.get(key)?.isSameMetric) changes.push(this.#change(found ? 'change' : 'add', each, names))
+      else if (!inTheWay.get(key)?.isSameMetric) {
+        const isLost = found === undefined && this.#held.get(String(each.dst))?.get(each.metric) === 'made'
+        changes.push(this.#change(found ? 'change' : 'add', each, names, isLost))
+      }
     }
     const leftovers = [...actual]
       .filter(([key, found]) => !desired.has(key) && !(keepsLearned && this.#mayBeLearned(found)))
@@ -195,10 +199,10 @@ export class RouteDriver implements Driver {
       .map(({ addr }) => addr)
   }
 
-  #change(verb: 'add' | 'change', desired: DesiredRoute, names: Names): Change {
+  #change(verb: 'add' | 'change', desired: DesiredRoute, names: Names, isRestoration = false): Change {
     const key = routeKey(desired)
     const done = (): void => this.#hold(String(desired.dst), desired.metric, 'made')
-    return changeOf(verb, key, [this.#make(desired, names)], { done })
+    return changeOf(verb, key, [this.#make(desired, names)], { done, isRestoration })
   }
 
   #make(desired: DesiredRoute, names: Names): Operation {

@@ -1,11 +1,11 @@
 // The state of every object we want in the kernel. CLI, web page and metrics read only this.
 
+import { type Failure } from '#/model/failure.ts'
 import { type ObjectKind } from '#/model/object-kinds.ts'
 
 export type ObjectState = 'done' | 'error'
 
-/** Why an object cannot be made. `remedy` says what to do, where that is known; it is safe to follow. */
-export type Failure = { readonly message: string; readonly remedy?: string }
+export { type Failure }
 
 export type ObjectStatus = {
   readonly kind: ObjectKind
@@ -15,6 +15,7 @@ export type ObjectStatus = {
   readonly message?: string
   /** What to do about the failure, where more is known than the message says. */
   readonly remedy?: string
+  readonly isTold?: boolean
   /** When the object entered this state, by the wall clock. */
   readonly sinceMs: number
   /** How often the object failed in a row. */

@@ -14,18 +14,27 @@ export type Loss = Gap & {
   readonly obstacle?: Step
 }
 
-/** A bridge that does not know where a MAC is gives a copy to every port: what other pods make of those says nothing. */
-function isOnWay({ pod }: Sighting, hops: readonly Hop[]): boolean {
-  return pod === undefined || hops.some((hop) => hop.isExpected && hop.pod === pod)
+/**
+ * A bridge that does not know where a MAC is gives a copy to every port: what other pods than the two ends make of those says nothing. The way that
+ * is expected may end before it comes to an end.
+ */
+function isOnWay({ pod }: Sighting, hops: readonly Hop[], { pods }: Ways): boolean {
+  return pod === undefined || pods.includes(pod) || hops.some((hop) => hop.isExpected && hop.pod === pod)
 }
 
 /** A drop is of this loss when nothing of the packet was seen later on that node, and it is where the packet was last. */
-function dropIn({ last, next }: Gap, hops: readonly Hop[], sightings: readonly Sighting[]): Sighting | undefined {
+function dropIn(
+  { last, next }: Gap,
+  hops: readonly Hop[],
+  ways: Ways,
+  sightings: readonly Sighting[],
+): Sighting | undefined {
   const nodes = [last?.node, next?.node].filter((each) => each !== undefined)
   const seen = last?.sighting
   const drops = sightings
-    .filter(({ place, node }) => place === 'drop' && nodes.includes(node))
-    .filter((each) => isOnWay(each, hops))
+    // one that was seen nowhere else may have been dropped on any node before the next place
+    .filter(({ place, node }) => place === 'drop' && (last === undefined || nodes.includes(node)))
+    .filter((each) => isOnWay(each, hops, ways))
     // of the node where it was last seen, what was dropped before that is a copy
     .filter(({ node, timeMs }) => seen === undefined || node !== seen.node || timeMs >= seen.timeMs)
     .toSorted((a, b) => a.timeMs - b.timeMs)
@@ -40,7 +49,8 @@ function dropIn({ last, next }: Gap, hops: readonly Hop[], sightings: readonly S
 /** Whether a step may be where the packet is: not in another namespace, and not before a device that it has passed. */
 function mayBeAt(step: Step, { last, next }: Gap, hops: readonly Hop[], drop: Sighting | undefined): boolean {
   const at = drop ? [drop.pod] : [last?.pod, next?.pod]
-  if (!at.includes(step.pod)) return false
+  const isAnywhere = drop === undefined && last === undefined && next === undefined
+  if (!isAnywhere && !at.includes(step.pod)) return false
   if (step.device === undefined || last === undefined) return true
   const passed = hops.slice(0, hops.indexOf(last)).filter(({ node, pod }) => node === last.node && pod === step.pod)
   const ahead = hops.slice(hops.indexOf(last)).filter(({ node }) => node === last.node)
@@ -48,9 +58,13 @@ function mayBeAt(step: Step, { last, next }: Gap, hops: readonly Hop[], drop: Si
   return isAhead || !passed.some(({ device }) => device === step.device)
 }
 
+/** Whether what a device sends goes on in the node, in a tunnel's packet. */
+export const isTunnel = (device: string): boolean => /vxlan|^flannel/.test(device)
+
 /** Whether it was last seen as it left a node for another one. A way that ends at an obstacle goes on at the next node. */
 function hasLeft({ last, next }: Gap): boolean {
-  return last?.place === 'transmit' && last.pod === undefined && next !== undefined && next.node !== last.node
+  if (last?.place !== 'transmit' || last.pod !== undefined || isTunnel(last.device)) return false
+  return next !== undefined && next.node !== last.node
 }
 
 /** The node that a packet was sent to and that has no place to receive it: what is in its way is there. */
@@ -62,14 +76,19 @@ function deafNode({ last, next }: Gap, predictions: readonly Prediction[]): Pred
 }
 
 /** Where it was seen on the node of the last place, behind that, though it was not to be. */
-function strayIn({ last }: Gap, hops: readonly Hop[], sightings: readonly Sighting[]): Sighting | undefined {
+function strayIn(
+  { last }: Gap,
+  hops: readonly Hop[],
+  ways: Ways,
+  sightings: readonly Sighting[],
+): Sighting | undefined {
   const seen = last?.sighting
   if (seen === undefined) return undefined
   return sightings
     .filter(
       ({ node, timeMs, place }) => node === seen.node && timeMs > seen.timeMs && place !== 'drop' && place !== 'read',
     )
-    .filter((each) => isOnWay(each, hops))
+    .filter((each) => isOnWay(each, hops, ways))
     .findLast(
       ({ device, pod }) =>
         !hops.some((hop) => hop.isExpected && hop.device === device && hop.pod === pod && hop.node === seen.node),
@@ -106,7 +125,9 @@ function obstacleIn(
   const deaf = drop === undefined ? deafNode(gap, own) : undefined
   if (deaf !== undefined) return deaf.steps.find(({ isObstacle }) => isObstacle)
   const { last, next } = gap
-  const node = drop?.node ?? (hasLeft(gap) ? undefined : (last ?? next)?.node)
+  // what was seen nowhere is with the first node still, which may have no place for it to be seen at
+  const first = own[0]?.node ?? next?.node
+  const node = drop?.node ?? (hasLeft(gap) ? undefined : (last?.node ?? first))
   const all = obstaclesAt(own, node)
   const steps = all.filter((step) => mayBeAt(step, gap, hops, drop))
   if (drop?.drop === undefined) return steps[0] ?? aheadIn(all, gap, hops)
@@ -118,18 +139,33 @@ function obstacleIn(
   if (kinds === undefined) return steps[0]
   // a device drops what its other end, in the namespace behind it, would not take
   const atOtherEnd = all.filter(({ kind, pod }) => ofOtherEnd.has(kind) && pod !== undefined && pod === next?.pod)
-  return [...steps, ...atOtherEnd].find(({ kind }) => kinds.includes(kind))
+  const isMeant = ({ kind }: Step): boolean => kinds.includes(kind)
+  const here = [...steps, ...atOtherEnd].find(isMeant)
+  if (here !== undefined || drop.drop.reason !== 'OTHERHOST') return here
+  // the MAC that is not the receiver's is what the node before has for it
+  const before = own[own.findIndex((each) => each.node === node) - 1]
+  return obstaclesAt(own, before?.node).find((step) => step.pod === undefined && isMeant(step))
 }
 
 /** What nodes say of the packet's own direction, and of the other one. */
-export type Ways = { readonly own: readonly Prediction[]; readonly opposite: readonly Prediction[] }
+export type Ways = {
+  readonly own: readonly Prediction[]
+  readonly opposite: readonly Prediction[]
+  /** The pods that are ends. */
+  readonly pods: readonly string[]
+}
+
+/** What was seen nowhere, and has no place on its first node, has not come to the next one. */
+function startIn(gap: Gap, { own: [first] }: Ways): Gap {
+  return gap.last === undefined && first?.way.length === 0 ? {} : gap
+}
 
 /** Where and why the packet of these hops was lost. `sightings` are of its direction. */
 export function lossIn(hops: readonly Hop[], ways: Ways, sightings: readonly Sighting[]): Loss {
-  const gap = gapIn(hops)
-  const drop = dropIn(gap, hops, sightings)
+  const gap = startIn(gapIn(hops, ways.pods), ways)
+  const drop = dropIn(gap, hops, ways, sightings)
   const obstacle = obstacleIn(gap, hops, ways, drop)
-  const stray = strayIn(gap, hops, sightings)
+  const stray = strayIn(gap, hops, ways, sightings)
   const deaf = drop === undefined ? deafNode(gap, ways.own)?.node : undefined
   return {
     ...gap,
@@ -144,8 +180,6 @@ export function lossIn(hops: readonly Hop[], ways: Ways, sightings: readonly Sig
 export function placeName({ node, pod }: Pick<Hop, 'node' | 'pod'>): string {
   return pod === undefined ? node : `pod ${pod}`
 }
-
-const isTunnel = (device: string): boolean => /vxlan|flannel\./.test(device)
 
 /** What is known of the place from where the packet was last seen and where it was not. */
 function gapText(loss: Loss, what: string): string {

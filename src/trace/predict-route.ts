@@ -1,4 +1,5 @@
 // What the kernel answers when it is asked for the way of a packet, as a step. Pure.
+import { type EqualWays } from './types.ts'
 import { type At, type Mend, passes, type PredictedStep, stops } from './predict-steps.ts'
 
 export type RouteFacts = {
@@ -14,6 +15,8 @@ export type RouteFacts = {
         /** The rule that led to its table, where that is not one that every node has. */
         readonly rule?: string
         readonly isOurs: boolean
+        /** Where the route has several. */
+        readonly ways?: EqualWays
       }
     /** `words` are the kernel's own. */
     | { readonly kind: 'refused'; readonly code: string; readonly words: string }
@@ -48,8 +51,9 @@ export function routeStep({ at, family, command, answer, obstacle, incoming }: R
       remedy: `ask the kernel yourself: ${command}`,
     })
   }
-  const { route = 'a route of a type that is not known here', rule, isOurs } = answer
-  const text = [`route ${route}`, isOurs && "Causeway's", rule && `by rule ${rule}`].filter(Boolean).join(', ')
+  const { route = 'a route of a type that is not known here', rule, isOurs, ways } = answer
+  const chosen = ways && `of which this packet takes ${ways.hops.filter((hop) => hop.isChosen).map(hopText)[0]}`
+  const text = [`route ${route}`, chosen, isOurs && "Causeway's", rule && `by rule ${rule}`].filter(Boolean).join(', ')
   if (obstacle) return stops('route', `${obstacle.what} leads it elsewhere than planned`, at, mendOf(obstacle))
   // the lookup of IPv6 does not ask whether the node forwards
   if (family === 6 && incoming?.forwarding === '0' && at.next !== undefined)
@@ -59,7 +63,12 @@ export function routeStep({ at, family, command, answer, obstacle, incoming }: R
       at,
       forwardingMend(6, incoming),
     )
-  return passes('route', text, at)
+  return { ...passes('route', text, at), ...(ways && { ways }) }
+}
+
+/** "eth0 via 10.0.0.1" */
+export function hopText({ device, gateway }: EqualWays['hops'][number]): string {
+  return gateway === undefined ? device : `${device} via ${gateway}`
 }
 
 const mendOf = ({ code, remedy }: { readonly code: string; readonly remedy: string }): Mend => ({ code, remedy })

@@ -55,6 +55,17 @@ test('a route that leads elsewhere than planned stops, any other passes, with wh
   assert.equal(told(routeStep({ ...way, obstacle })), 'stops CW1301 rule 9 leads it elsewhere than planned')
 })
 
+test('of equal ways it is told which one the packet takes', () => {
+  const hops = [
+    { device: 'eth0', gateway: '10.0.0.1', isChosen: false },
+    { device: 'eth1', gateway: '10.0.1.1', isChosen: true },
+  ]
+  const ways = { hops, chosenBy: 'ports' } as const
+  const step = routeStep({ ...way, answer: { kind: 'way', route: '10.0.0.0/8', isOurs: true, ways } })
+  assert.equal(told(step), "passes route 10.0.0.0/8, of which this packet takes eth1 via 10.0.1.1, Causeway's")
+  assert.deepEqual(step.ways, ways)
+})
+
 test('a lookup of IPv6 says nothing of forwarding, which the sysctl does', () => {
   const facts = { ...way, family: 6, incoming: { ...incoming, forwarding: '0' } } as const
   assert.match(told(routeStep(facts)), /^stops CW1305 net\.ipv6\.conf\.all\.forwarding is 0/)

@@ -89,6 +89,11 @@ const reasons: Readonly<Record<string, ReasonWords>> = {
     remedy: 'all nodes must have the same VNI',
     kinds: ['tunnel'],
   },
+  NO_TX_TARGET: {
+    text: 'the VXLAN device knows no tunnel end for its MAC',
+    remedy: 'look at: bridge fdb show dev DEVICE; ip neigh show dev DEVICE',
+    kinds: ['neighbour', 'fdb', 'tunnel'],
+  },
   VXLAN_INVALID_HDR: { text: 'its VXLAN header has flags that the device does not expect', kinds: ['tunnel'] },
   VXLAN_ENTRY_EXISTS: { text: 'the VXLAN device learned another place for its MAC', kinds: ['fdb', 'tunnel'] },
   LOCAL_MAC: { text: "its frame comes from the receiver's own MAC", kinds: ['fdb', 'tunnel'] },

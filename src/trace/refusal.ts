@@ -6,7 +6,7 @@ const words: Readonly<Record<string, string>> = {
   EHOSTUNREACH: 'the destination cannot be reached: a route says so, or the next hop does not answer',
   ENETDOWN: 'the device is down',
   EINVAL: 'a blackhole route throws it away',
-  EACCES: 'a prohibit route forbids it',
+  EACCES: 'a prohibit route forbids it, or the destination is the broadcast address of a subnet',
   EPERM: "a rule of a firewall in the sender's own namespace drops it (hook output)",
   EADDRNOTAVAIL: 'the sender does not have this address (any more)',
   ENOBUFS: 'the queue of the device is full',

@@ -52,6 +52,14 @@ export type Step = {
   readonly remedy?: string
   /** The device that the packet goes to from here. */
   readonly next?: string
+  /** Of a route with several equal next hops: all of them. */
+  readonly ways?: EqualWays
+}
+
+/** Equal next hops, of which the kernel chooses one for a packet: by its addresses alone, or by its ports too. */
+export type EqualWays = {
+  readonly hops: readonly { readonly device: string; readonly gateway?: string; readonly isChosen: boolean }[]
+  readonly chosenBy: 'addresses' | 'ports'
 }
 
 /** One direction on one node. */

@@ -80,3 +80,51 @@ test('of an answer that went to a node that does not watch it is not known wheth
   assert.equal(verdict.outcome, 'untold')
   assert.match(verdict.text, /^the answer left eth0 of node-2; what became of it on node-1 is not known/)
 })
+
+test('a refusal that a firewall has sent in the name of the receiver, and that is lost itself, is still a refusal', () => {
+  const drop = dropAt({ node: 'node-2', device: 'cw-vxlan' }, 9, 'there', 'NETFILTER_DROP')
+  const verdict = verdictOf({
+    protocol: 'tcp',
+    port: 80,
+    sightings: [...there.slice(0, 9), drop, ...resets(back.slice(4, 7))],
+  })
+  assert.equal(verdict.outcome, 'refused')
+  assert.match(
+    verdict.text,
+    /^a firewall refuses the probe in the name of pod default\/b, at node-2; the refusal itself left node-2 by eth0 and never came to eth0 of node-1/,
+  )
+  // that of the receiver itself is an answer like any other
+  const own = verdictOf({ protocol: 'tcp', port: 80, sightings: [...there, ...resets(back.slice(0, 7))] })
+  assert.equal(own.outcome, 'answer-lost')
+})
+
+test('a datagram that a process has, and does not answer, is told as that', () => {
+  const socketless = dropAt({ node: 'node-2', device: 'eth0', pod: to.pod }, 13, 'there', 'NO_SOCKET')
+  const ports = { protocol: 'udp', port: 53 } as const
+  const taken = verdictOf({ ...ports, sightings: there })
+  assert.equal(taken.outcome, 'taken')
+  assert.equal(exitStatus(taken), 4)
+  assert.match(
+    taken.text,
+    /^the probe arrived at pod default\/b, and a process at UDP port 53 has it, and did not answer in time/,
+  )
+  assert.equal(verdictOf({ ...ports, sightings: [...there, socketless] }).outcome, 'unanswered')
+  assert.equal(verdictOf({ ...ports, sightings: there.slice(0, -1) }).outcome, 'lost')
+  assert.equal(verdictOf({ ...ports, sightings: [...there, ...back.slice(0, 3)] }).outcome, 'answer-lost')
+})
+
+test('what goes to an address that nobody has ends where another node saw it last', () => {
+  const unknown = { addr: '10.244.2.99' }
+  const predictions = { there: predictionsOf(tunnelWay.there).slice(0, 1), back: [] }
+  const at = { node: 'node-2', device: 'cw-br0' }
+  const drop = sightingAt({ ...at, place: 'drop' }, 15, 'there', {
+    drop: { reason: 'NEIGH_FAILED', function: 'arp_error_report' },
+  })
+  const seen = there.slice(0, 9)
+  const verdict = verdictOf({ to: unknown, predictions, sightings: seen })
+  assert.match(verdict.text, /^the probe came as far as cw-vxlan of node-2$/)
+  assert.match(
+    verdictOf({ to: unknown, predictions, sightings: [...seen, drop] }).text,
+    /^the probe was dropped at cw-br0 of node-2: /,
+  )
+})

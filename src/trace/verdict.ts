@@ -1,30 +1,16 @@
 // What a trace says in the end: whether the probe arrived and was answered, and if not, the first place where what was seen parts from what was to be
 // seen, why, and what mends it.
-import { type StepKind, type TraceProtocol } from '#/model/trace.ts'
+import { type StepKind } from '#/model/trace.ts'
 import { icmpErrorWords } from '#/wire/icmp/packet.ts'
-import { type Loss, lossIn as lossBetween, lossRemedy, lossText, placeName } from './gap.ts'
+import { arrivedAnswer, hasArrived, isAtEnd, isForged, obstaclesAtEnd } from './arrival.ts'
+import { isTunnel, type Loss, lossIn as lossBetween, lossRemedy, lossText, placeName } from './gap.ts'
 import { answerKind, type AnswerKind, isIcmpRedirect, readPacket } from './packet.ts'
 import { refusalWords } from './refusal.ts'
-import { type Direction, type Prediction, type Sighting, type Step } from './types.ts'
+import { type End, type TraceFacts } from './trace-facts.ts'
+import { type Direction, type Sighting, type Step } from './types.ts'
 import { directionOf, type Hop, mergeWay } from './way.ts'
 
-/** One of the two ends, as the trace was asked for. */
-export type End = { readonly addr: string; readonly pod?: string; readonly node?: string }
-
-export type TraceFacts = {
-  readonly from: End
-  readonly to: End
-  readonly protocol: TraceProtocol
-  /** Absent: nobody asked whether something listens there. */
-  readonly port?: number
-  readonly sizeBytes?: number
-  /** The sender's kernel did not send it. */
-  readonly refused?: { readonly code: string; readonly mtuBytes?: number }
-  readonly predictions: Readonly<Record<Direction, readonly Prediction[]>>
-  readonly sightings: readonly Sighting[]
-  /** Nodes on the way whose kernels were not watched, and why. */
-  readonly blind: readonly { readonly node: string; readonly why: string }[]
-}
+export { type End, type TraceFacts } from './trace-facts.ts'
 
 export const outcomes = [
   'answered',
@@ -32,13 +18,15 @@ export const outcomes = [
   'refused',
   'not-sent',
   'lost',
+  'taken',
   'unanswered',
   'answer-lost',
   'untold',
 ] as const
 /**
  * answered: there and back. closed: it arrived, and nothing listens at the port. refused: an ICMP error came back. not-sent: the sender's kernel
- * did not send it. lost: on the way there. unanswered: it arrived, and no answer was sent. answer-lost: on the way back. untold: nobody saw.
+ * did not send it. lost: on the way there. taken: a process has the datagram, and did not answer in time. unanswered: it arrived, and no answer was
+ * sent. answer-lost: on the way back. untold: nobody saw.
  */
 export type Outcome = (typeof outcomes)[number]
 
@@ -69,90 +57,16 @@ const nameOf = ({ addr, pod, node }: End): string =>
 function lossIn(
   direction: Direction,
   hops: readonly Hop[],
-  { predictions: { there, back } }: TraceFacts,
+  { predictions: { there, back }, from, to }: TraceFacts,
   sightings: readonly Sighting[],
 ): Loss {
   const ways = direction === 'there' ? { own: there, opposite: back } : { own: back, opposite: there }
-  return lossBetween(hops, ways, sightings)
+  const pods = [from.pod, to.pod].filter((each) => each !== undefined)
+  return lossBetween(hops, { ...ways, pods }, sightings)
 }
 
 function packetOf({ bytes, startsAt }: Sighting) {
   return readPacket(Uint8Array.fromHex(bytes), startsAt)?.packet
-}
-
-/** Whether a hop is in the namespace of that end. */
-function isAtEnd({ node, pod }: { readonly node: string; readonly pod?: string }, end: End): boolean {
-  return end.pod === undefined ? pod === undefined && node === end.node : pod === end.pod
-}
-
-/**
- * A copy that a socket has taken leaves the other, for which there is no socket, to be dropped; and what a socket does not take, such as by the
- * filter of a ping(8) that waits for another echo, is a copy too.
- */
-const isTaken = ({ place, drop }: Sighting): boolean =>
-  place !== 'drop' || drop?.reason === 'NO_SOCKET' || drop?.reason.startsWith('SOCKET_') === true
-
-/** What of the answer came into the sender's own namespace as its last place. */
-function arrivedAnswer(
-  { from }: TraceFacts,
-  hops: readonly Hop[],
-  sightings: readonly Sighting[],
-): Sighting | undefined {
-  const end = hops.findLast(({ isExpected }) => isExpected)
-  // a way ends early where something is in it
-  if (end?.sighting !== undefined && isAtEnd(end, from) && !isDropped(end.sighting, sightings)) return end.sighting
-  // where nothing is known of the way, or its last place is one where the kernel shows nothing
-  return sightings.findLast(
-    (each) =>
-      isAtEnd(each, from) &&
-      (each.place === 'read' || each.place === 'receive' || isTaken(each)) &&
-      (from.pod !== undefined || end === undefined) &&
-      !isStopped(each, sightings),
-  )
-}
-
-/** The drops in that namespace, from that time on, but those for want of a socket. */
-function dropsAt({ node, pod, timeMs }: Sighting, sightings: readonly Sighting[]): Sighting[] {
-  return sightings.filter(
-    (each) =>
-      each.node === node && each.pod === pod && each.timeMs >= timeMs && each.place === 'drop' && !isTaken(each),
-  )
-}
-
-function isDropped(at: Sighting, sightings: readonly Sighting[]): boolean {
-  return dropsAt(at, sightings).length > 0
-}
-
-/** Whether the kernel says why it dropped it: old ones give no reason where they free what nobody has waited for. */
-function isStopped(at: Sighting, sightings: readonly Sighting[]): boolean {
-  return dropsAt(at, sightings).some(({ drop }) => drop !== undefined && drop.reason !== 'NOT_SPECIFIED')
-}
-
-function hasArrived({ to, predictions }: TraceFacts, hops: readonly Hop[], there: readonly Sighting[]): boolean {
-  const end = hops.findLast(({ isExpected }) => isExpected)
-  // in a node's own namespace it may have come to the last place that is expected, and meet something there
-  const isCutShort =
-    to.pod === undefined && predictions.there.at(-1)?.steps.some(({ isObstacle }) => isObstacle) === true
-  if (
-    end?.sighting !== undefined &&
-    isAtEnd(end, to) &&
-    !isCutShort &&
-    (to.pod !== undefined || !isDropped(end.sighting, there))
-  )
-    return true
-  return there.some(
-    (each) => isAtEnd(each, to) && (each.place === 'read' || (to.pod !== undefined && each.place === 'receive')),
-  )
-}
-
-/**
- * Whether it was not the receiver that said that nothing listens: a firewall that rejects a packet says so in the receiver's name. The packet never
- * came into the receiver's namespace then, or a rule there has dropped it.
- */
-function isForged({ to, sightings, blind }: TraceFacts): boolean {
-  if (to.node === undefined || blind.some(({ node }) => node === to.node)) return false
-  const own = sightings.filter((each) => isAtEnd(each, to))
-  return own.length === 0 || own.some(({ role, drop }) => role === 'probe' && drop?.reason === 'NETFILTER_DROP')
 }
 
 function answeredVerdict(facts: TraceFacts, kind: AnswerKind, answer: Sighting): Verdict {
@@ -250,8 +164,11 @@ function blindNode(
 ): TraceFacts['blind'][number] | undefined {
   if (drop !== undefined || deaf !== undefined) return undefined
   // where that node does not say either what it would do, no place of it is known
-  const hasLeft = last?.place === 'transmit' && last.pod === undefined && next === undefined && goal.node !== last.node
-  return blind.find(({ node }) => node === (hasLeft ? goal.node : next?.node))
+  const hasLeft = last?.place === 'transmit' && last.pod === undefined && !isTunnel(last.device)
+  // a way that ends at an obstacle goes on at the next node, to which the packet has not come
+  if (last !== undefined && next !== undefined && next.node !== last.node && !hasLeft) return undefined
+  const isGone = hasLeft && next === undefined && goal.node !== last.node
+  return blind.find(({ node }) => node === (isGone ? goal.node : next?.node))
 }
 
 /** The verdict where the packet went to a node that was not watched. */
@@ -279,6 +196,32 @@ function lost(facts: TraceFacts, hops: readonly Hop[], there: readonly Sighting[
   return { outcome: 'lost', text: lossText(loss, 'the probe'), ...lostPart(loss, 'there') }
 }
 
+/** Whether what comes back is a refusal that the receiver did not send. */
+function isRefusalForged(facts: TraceFacts, back: readonly Sighting[]): boolean {
+  const packet = back[0] && packetOf(back[0])
+  return packet !== undefined && answerKind(packet).kind === 'closed' && isForged(facts)
+}
+
+/** A firewall has refused the probe, and its refusal is lost too: the first of the two is what ends the probe. */
+function refusalLost(facts: TraceFacts, hops: Trace['hops'], back: readonly Sighting[], loss: Loss): Verdict {
+  const refused = refusedBy(
+    facts,
+    answeredVerdict(facts, { kind: 'closed', by: packetOf(back[0]!)!.src }, back[0]!),
+    back,
+    hops.there,
+  )
+  return {
+    ...refused,
+    text: `${refused.text}; ${lossText(loss, 'the refusal itself')}`,
+  }
+}
+
+function takenText({ to, port }: TraceFacts, there: readonly Sighting[]): string {
+  const isRead = there.some((each) => each.place === 'read' && isAtEnd(each, to))
+  const at = port === undefined ? '' : ` at UDP port ${port}`
+  return `the probe arrived at ${nameOf(to)}, and a process${at} ${isRead ? 'has read it' : 'has it'}, and did not answer in time: the way there is whole`
+}
+
 function unanswered(
   facts: TraceFacts,
   hops: Trace['hops'],
@@ -290,6 +233,7 @@ function unanswered(
     const loss = lossIn('back', hops.back, facts, back)
     const blind = blindNode(facts, loss, facts.from)
     if (blind !== undefined) return untold(loss, blind, 'the answer', 'back')
+    if (isRefusalForged(facts, back)) return refusalLost(facts, hops, back, loss)
     return { outcome: 'answer-lost', text: lossText(loss, 'the answer'), ...lostPart(loss, 'back') }
   }
   const arrived = `the probe arrived at ${nameOf(to)}`
@@ -297,10 +241,11 @@ function unanswered(
   const drop = there.findLast((each) => each.place === 'drop' && isAtEnd(each, to))
   const last = hops.there.findLast(({ sighting }) => sighting !== undefined)
   const at = last === undefined ? {} : { last }
-  const obstacles = [...predictions.there, ...predictions.back]
+  const ofAnswer = predictions.back
     .filter(({ node }) => to.node === undefined || node === to.node)
     .flatMap(({ steps }) => steps)
     .filter((step) => step.isObstacle && step.pod === to.pod)
+  const obstacles = [...obstaclesAtEnd(to, predictions.there, hops.there), ...ofAnswer]
   if (drop?.drop !== undefined && drop.drop.reason !== 'NO_SOCKET') {
     const loss = { ...at, drop, ...(obstacles[0] && { obstacle: obstacles[0] }) }
     return { outcome: 'unanswered', text: `${arrived}; ${lossText(loss, 'it')}`, ...lostPart(loss, 'there') }
@@ -312,13 +257,9 @@ function unanswered(
       text: `${arrived}, and no answer left it: ${obstacle.text}`,
       ...lostPart({ ...at, obstacle }, 'back'),
     }
-  // what reads other packets than datagrams is a tap
-  const isRead = protocol === 'udp' && there.some((each) => each.place === 'read' && isAtEnd(each, to))
-  const why = isRead
-    ? 'a process has read it, and sends no answer'
-    : protocol === 'icmp'
-      ? 'its kernel sends no answer'
-      : 'neither a process nor its kernel sends an answer'
+  // a datagram that the kernel neither drops nor refuses waits for the process that has the port
+  if (protocol === 'udp' && drop === undefined) return { outcome: 'taken', text: takenText(facts, there), ...at }
+  const why = protocol === 'icmp' ? 'its kernel sends no answer' : 'neither a process nor its kernel sends an answer'
   const remedy =
     protocol === 'icmp'
       ? 'look there at the sysctls icmp_echo_ignore_all of net.ipv4 and net.ipv6; or ask for a port that something listens at: NAME:PORT'
@@ -371,7 +312,8 @@ function isRedirect(sighting: Sighting): boolean {
 }
 
 /** The exit status that a verdict is told by. */
-export function exitStatus({ outcome }: Verdict): 0 | 1 | 3 {
+export function exitStatus({ outcome }: Verdict): 0 | 1 | 3 | 4 {
   if (outcome === 'answered') return 0
+  if (outcome === 'taken') return 4
   return outcome === 'untold' ? 3 : 1
 }

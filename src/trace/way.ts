@@ -65,17 +65,29 @@ export function mergeWay(
 /** The last expected hop that was seen, and the next one, which was not. */
 export type Gap = { readonly last?: Hop; readonly next?: Hop }
 
+/** The last place on another node, behind that one. */
+function beyondIn(hops: readonly Hop[], last: Hop, pods: readonly string[]): Hop | undefined {
+  return hops
+    .slice(hops.indexOf(last) + 1)
+    .findLast(
+      ({ node, place, pod }) =>
+        node !== last.node && place !== 'drop' && place !== 'read' && (pod === undefined || pods.includes(pod)),
+    )
+}
+
 /**
  * Places that were passed unseen do not count: whoever is seen behind them has passed them. Where nothing is known of the way, the last place of all
- * is the end of it.
+ * is the end of it, but of those in other pods than the ends: copies come there.
  */
-export function gapIn(hops: readonly Hop[]): Gap {
+export function gapIn(hops: readonly Hop[], pods: readonly string[]): Gap {
   const expected = hops.filter(({ isExpected }) => isExpected)
   if (expected.length === 0) {
-    const end = hops.findLast(({ place }) => place !== 'drop')
+    const end = hops.findLast(({ place, pod }) => place !== 'drop' && (pod === undefined || pods.includes(pod)))
     return end === undefined ? {} : { last: end }
   }
   const index = expected.findLastIndex(({ sighting }) => sighting !== undefined)
   const [last, next] = [expected[index], expected[index + 1]]
-  return { ...(last && { last }), ...(next && { next }) }
+  // what is to be seen ends where the packet leaves for a node of which nobody knows that it goes there
+  const beyond = last && next === undefined ? beyondIn(hops, last, pods) : undefined
+  return { ...(last && { last: beyond ?? last }), ...(next && { next }) }
 }

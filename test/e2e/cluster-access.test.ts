@@ -90,7 +90,7 @@ test('credentials that are refused, and a namespace without agents, are told', (
   assert.match(refused.stderr, /^causeway: the agents cannot be found: the API server does not accept the credentials/)
   const empty = ask('plan', '--namespace', 'default')
   assert.equal(empty.status, 1)
-  assert.match(empty.stderr, /^causeway: no pod in the namespace default has the label /)
+  assert.match(empty.stderr, /^causeway: no pod in the namespace default has a label /)
   const nobody = ask('plan', '--node', 'node-9')
   assert.equal(nobody.status, 2)
   assert.equal(nobody.stderr, 'causeway: --node node-9: the cluster has agents on node-1, node-2, node-3\n')

@@ -167,14 +167,20 @@ suite('trace', { timeout: 240_000 }, () => {
     assert.match(tooLarge.verdict.remedy ?? '', /1450/)
   })
 
-  test('bytes are written for other programs, and connection tracking keeps nothing', () => {
-    const file = join(tmpdir(), `causeway-trace-${process.pid}.pcapng`)
+  test('bytes are written for other programs and a page for browsers, and connection tracking keeps nothing', () => {
+    const file = join(tmpdir(), `causeway-trace-${process.pid}`)
     const [near, far] = [podOn('node-1'), podOn('node-2')]
     try {
-      trace(near, `${far}:8080`, '--pcap', file)
+      trace(near, `${far}:8080`, '--pcap', file, '--html', `${file}.html`)
       assert.equal(readFileSync(file).readUInt32LE(0), 0x0a0d_0d0a)
+      const page = readFileSync(`${file}.html`, 'utf8')
+      assert.match(page, new RegExp(`<title>Answered: default/${near} → default/${far} `))
+      assert.ok(page.length < 150_000, `${page.length} bytes`)
+      // both ways, at each of the five places of the sender's node and of the receiver's
+      assert.ok(page.split('data-step').length > 20)
     } finally {
       rmSync(file, { force: true })
+      rmSync(`${file}.html`, { force: true })
     }
     for (const node of ['node-1', 'node-2']) {
       const left = lab.mustInside(node, 'cat', '/proc/net/nf_conntrack').split('\n')

@@ -141,7 +141,7 @@ export const effects: Readonly<Record<string, Effect>> = {
     fails: perhaps,
     seen: (struck) => {
       const family = struck.spec.families === 'ipv6' ? 6 : 4
-      assert.match(inside(struck, struck.node, `timeout 1 ip -${family} monitor route`).stdout, /^Deleted .* proto 67/m)
+      assert.match(inside(struck, struck.node, `timeout 5 ip -${family} monitor route`).stdout, /^Deleted .* proto 67/m)
     },
   },
   'rp-filter-strict': { fails: never, seen: prints('NODE', 'sysctl net.ipv4.conf.eth0.rp_filter', /= 1/) },

@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { setTimeout } from 'node:timers/promises'
 import { allDrivers } from '#/agent/network/drivers.ts'
 import { EndpointStore } from '#/agent/endpoints/endpoint-store.ts'
 import { bridgeDatapath } from '#/datapath/bridge/bridge.ts'
@@ -15,6 +16,7 @@ import { emptyNetwork, type DesiredNetwork } from '#/model/network.ts'
 import { NodeWays } from '#/plan/node-ways.ts'
 import { planNetwork } from '#/plan/network.ts'
 import { RemoteNodes } from '#/plan/remote-nodes.ts'
+import { problemsOfObjects } from '#/reconcile/object-problem.ts'
 import { Reconciler } from '#/reconcile/reconciler.ts'
 import { TestNetns } from './namespace.ts'
 
@@ -214,4 +216,27 @@ test('a device of an agent of before gets its mark alone: a MAC that is set anew
   await node.reconciler.apply(wanted, { isComplete: true, kinds: new Set(['link']) })
   assert.match(node.host.sh('ip link show cw-vxlan'), /alias causeway/)
   assert.equal(neighbours(), before)
+})
+
+test('routes that somebody deletes again and again are there again each time, at a pace, and that is told', async () => {
+  using node = new Node()
+  const wanted = network(3)
+  const pass = async () => node.reconciler.apply(wanted, { isComplete: true, kinds: new Set(['route']) })
+  const isThere = (): boolean => node.host.sh('ip route show 10.244.2.0/24 proto 67').trim() !== ''
+  await node.reconciler.apply(wanted, { isComplete: true })
+  for (let round = 0; round < 5; round++) {
+    assert.deepEqual(node.reconciler.blockades, [])
+    node.host.sh('ip route del 10.244.2.0/24 proto 67')
+    assert.equal((await pass()).failed, 0)
+    assert.ok(isThere())
+  }
+  const [told] = node.reconciler.blockades
+  assert.equal(`${told?.problem.code} ${told?.problem.object}`, 'CW2009 node/routes')
+  node.host.sh('ip route del 10.244.2.0/24 proto 67')
+  assert.deepEqual([...(await pass()).failedKinds], ['route'], 'another pass is to follow')
+  assert.ok(!isThere())
+  assert.deepEqual(problemsOfObjects(node.reconciler.status), [], 'one cause is told once')
+  await setTimeout(300)
+  assert.equal((await pass()).failed, 0)
+  assert.ok(isThere())
 })

@@ -11,7 +11,7 @@ import { Addr, Prefix } from '#/lib/addr.ts'
 import { silent } from '#/lib/log.ts'
 import { type DesiredNetwork, emptyNetwork } from '#/model/network.ts'
 import { type Blockade } from '#/reconcile/driver.ts'
-import { ForwardDriver } from '#/reconcile/forward-driver.ts'
+import { filteredFamilies, ForwardDriver } from '#/reconcile/forward-driver.ts'
 import { Reconciler } from '#/reconcile/reconciler.ts'
 import { TestNetns } from './namespace.ts'
 
@@ -43,6 +43,7 @@ class Host implements Disposable {
   readonly driver = new ForwardDriver(this.nftables, {
     legacyTables: () => this.netns.netns.run(readLegacyTables),
     nowMs: () => this.nowMs,
+    filtered: () => this.netns.netns.run(filteredFamilies),
   })
   readonly reconciler = new Reconciler({
     netlink: this.netlink,
@@ -182,8 +183,11 @@ test('a firewall with a rule for each other node is no fault', async () => {
     for node in 172.30.1.12 172.30.1.13; do iptables -A INPUT -s $node -p udp --dport 8472 -j ACCEPT; done
     iptables -A INPUT -i cw-br0 -j ACCEPT; iptables -A INPUT -s 172.30.1.99 -p udp --dport 8472 -j DROP; iptables -P INPUT DROP
     for pods in 10.244.1.0/24 10.244.2.0/24; do iptables -A FORWARD -s $pods -j ACCEPT; iptables -A FORWARD -d $pods -j ACCEPT; done
-    iptables -A FORWARD -j DROP; iptables -A FORWARD -p udp -j ACCEPT`)
+    iptables -A FORWARD -j DROP; iptables -A FORWARD -p udp -j ACCEPT; sysctl -qw net.bridge.bridge-nf-call-iptables=0`)
   assert.deepEqual(await host.told(), [])
+  // it has no rule for packets between pods of this node, which it sees only where the bridge hands them to it
+  host.netns.sh('sysctl -qw net.bridge.bridge-nf-call-iptables=1')
+  assert.deepEqual(await host.told(), ['CW7006 chain/ip filter FORWARD cut'])
 })
 
 test('policies of legacy iptables are told: our accepts cannot stand there', async () => {
@@ -480,4 +484,53 @@ EOF`)
   const many = Array.from({ length: 1000 }, (_, index) => `ip daddr 10.96.${index >> 8}.${index & 255} drop`).join('; ')
   load(`${many}; drop`)
   assert.deepEqual(await host.told(), [])
+})
+
+test('a rule that drops what a bridge carries between pods of the node is named, where the bridge hands it to that rule', async () => {
+  using host = new Host()
+  const { netns } = host
+  using first = new TestNetns()
+  using second = new TestNetns()
+  netns.sh(`sysctl -qw net.bridge.bridge-nf-call-iptables=1 net.bridge.bridge-nf-call-ip6tables=1
+    ip link add cw-br0 type bridge; ip link set cw-br0 up`)
+  for (const [number, pod] of [first, second].entries()) {
+    netns.sh(
+      `ip link add cwv${number} type veth peer name eth0 netns ${pod.name}; ip link set cwv${number} master cw-br0 up`,
+    )
+    pod.sh(`ip addr add 10.244.0.${number + 2}/24 dev eth0; ip link set eth0 up`)
+  }
+  const isCarried = (): boolean => first.sh('ping -n -c 1 -W 1 10.244.0.3 || true').includes('1 received')
+  assert.ok(isCarried())
+  assert.deepEqual(await host.told(), [])
+  for (const [tool, table] of [
+    ['iptables-legacy', 'legacy ip'],
+    ['iptables', 'ip'],
+  ] as const) {
+    netns.sh(
+      `${tool} -A FORWARD -i cw-br0 -o cw-br0 -s 10.244.0.0/24 -d 10.244.0.0/24 -j DROP; ${tool} -A FORWARD -j ACCEPT`,
+    )
+    host.nowMs += 10_000
+    const [blockade, ...more] = await host.blockades()
+    assert.deepEqual(more, [])
+    assert.equal(`${blockade?.problem.code} ${blockade?.problem.object}`, `CW7006 chain/${table} filter FORWARD`)
+    assert.match(
+      blockade!.problem.message,
+      /drops packets between pods of this node \(IPv4\), which the bridge hands to it since net\.bridge\.bridge-nf-call-iptables/,
+    )
+    // the frames themselves say so too
+    assert.ok(!isCarried())
+    await host.mend()
+    assert.ok(isCarried())
+    netns.sh(`${tool} -F FORWARD`)
+  }
+  // without that sysctl no frame meets the rule; and a rule that drops what pods send to other nodes as well is told as that
+  netns.sh('iptables -A FORWARD -s 10.244.0.0/16 -j DROP; iptables -A FORWARD -j ACCEPT')
+  host.nowMs += 10_000
+  assert.deepEqual(await host.told(), ['CW7001 chain/ip filter FORWARD cut'])
+  netns.sh(
+    'iptables -F FORWARD; iptables -A FORWARD -i cw-br0 -o cw-br0 -j DROP; sysctl -qw net.bridge.bridge-nf-call-iptables=0',
+  )
+  host.nowMs += 10_000
+  assert.deepEqual(await host.told(), [])
+  assert.ok(isCarried())
 })

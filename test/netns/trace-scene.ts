@@ -1,14 +1,14 @@
 // A node with two pods that predicts packets' ways, and another node's namespace on its link.
 import assert from 'node:assert/strict'
 import { PolicyReport } from '#/agent/report/policy-report.ts'
-import { type PredictDeps } from '#/agent/report/predict/context.ts'
+import { livePartsOf } from '#/agent/report/predict/deps.ts'
 import { tracePredictHandlers } from '#/agent/report/trace-predict.ts'
 import { strictMismatchOf } from '#/api/read.ts'
 import { tracePrediction, type TracePrediction, type TracePredictRequest } from '#/api/schemas/trace-predict.ts'
 import { readDenied } from '#/datapath/programs.ts'
-import { listAddresses } from '#/kernel/addresses.ts'
 import { Netlink } from '#/kernel/netlink.ts'
 import { Prefix } from '#/lib/addr.ts'
+import { type PredictDeps } from '#/predict/context.ts'
 import { silent } from '#/lib/log.ts'
 import { TestNetns } from './namespace.ts'
 import { PolicyNode } from './policy-node.ts'
@@ -40,18 +40,19 @@ export class Scene implements AsyncDisposable {
     const netlink = this.#stack.use(new Netlink())
     this.#deps = {
       nodeName: 'node-1',
-      netlink,
-      pods: () => agent.store.list(),
-      netnsOf: (pod) => agent.pods.netnsOf(pod),
       verdicts: () => agent.keeper.remoteNodes?.verdicts ?? [],
       podCIDRs: () => ['10.244.1.0/24', 'fd10:244:0:1::/64'].map((text) => Prefix.parse(text)),
-      nodeAddrs: () => listAddresses(netlink).map(({ addr }) => addr),
       clusterCIDRs: ['10.244.0.0/16', 'fd10:244::/48'].map((text) => Prefix.parse(text)),
       vxlanPort: 8472,
       podDevice: () => 'cw-br0',
-      ebpf: agent.ebpf,
-      generation: () => agent.ebpf.current,
-      policy: report.sources,
+      ...livePartsOf({
+        netlink,
+        pods: () => agent.store.list(),
+        netnsOf: (pod) => agent.pods.netnsOf(pod),
+        ebpf: agent.ebpf,
+        generation: () => agent.ebpf.current,
+        policy: report.sources,
+      }),
     }
   }
 

@@ -29,7 +29,7 @@ function told(set: string, routing: 'vxlan' | 'native'): string[] {
     using netlink = new Netlink()
     const underlay = readUnderlay(netlink, 'node-1', addrs, { ...settings, routing }, [])
     const self = { name: 'node-1', podCIDRs: [], addrs }
-    const { mtuBytes, connected, strictDevices, stoppedDevices } = underlay
+    const { mtuBytes, connected, strictDevices, stoppedDevices, deadDevices } = underlay
     const remoteNodes = new RemoteNodes({
       self,
       underlay: mtuBytes,
@@ -38,7 +38,7 @@ function told(set: string, routing: 'vxlan' | 'native'): string[] {
       routing,
       settings: { ...settings, routing },
     })
-    const problems = routingProblems(remoteNodes, { strictDevices, stoppedDevices, isSettled: true })
+    const problems = routingProblems(remoteNodes, { strictDevices, stoppedDevices, deadDevices, isSettled: true })
     return problems.map((each) => problemText(each))
   })
 }
@@ -66,3 +66,12 @@ for (const routing of ['vxlan', 'native'] as const)
     // a node that forwards nothing yet is the agent's to set, and no device of it is told
     assert.deepEqual(told('sysctl -qw net.ipv4.ip_forward=0', routing), [])
   })
+
+test('a device of the underlay that is down, or has no carrier, is told', () => {
+  const [unplugged, ...more] = told('ip link set u.1-p down', 'vxlan')
+  assert.match(unplugged ?? '', /^CW8104 device\/u\.1: u\.1 has no carrier: .*; remedy: look at the cable/)
+  assert.deepEqual(more, [])
+  const [down, ...others] = told('ip link set u.1 down', 'native')
+  assert.match(down ?? '', /^CW8104 device\/u\.1: u\.1 is down; .*; remedy: ip link set dev u\.1 up/)
+  assert.deepEqual(others, [])
+})

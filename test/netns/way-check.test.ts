@@ -292,3 +292,32 @@ test('routes that went without a notification are made again by the pass after t
   assert.equal(routes(), others)
   assert.equal(scene.told, '')
 })
+
+// a rule of somebody else, even one that is gone, makes the kernel keep the table local apart for ever: so this needs a namespace of its own
+test('an address of a pod of another node is told as one cause where the kernel names the table main for it', async () => {
+  for (const routing of ['vxlan', 'native'] as const) {
+    using scene = new Scene(routing)
+    for (let pass = 0; pass < 3; pass++) await scene.pass()
+    // the address by which this node asks about packets of that one's pods
+    scene.host.sh('ip addr add 10.244.2.2/32 dev lo; ip addr add fd10:244:0:2::2/128 dev lo nodad')
+    for (let pass = 0; pass < 3; pass++) await scene.pass()
+    assert.match(
+      scene.told,
+      /^CW1303 device\/lo: packets to 10\.244\.2\.2 of node-2, fd10:244:0:2::2 of node-2 do not .*: address 10\.244\.2\.2 on device lo of this node; address fd10:244:0:2::2 on/,
+    )
+    assert.equal(scene.told.split('\n').length, 1, scene.told)
+    scene.host.sh('ip addr del 10.244.2.2/32 dev lo; ip addr del fd10:244:0:2::2/128 dev lo')
+    for (let pass = 0; pass < 2; pass++) assert.equal(await scene.pass(), 0)
+    assert.equal(scene.told, '')
+  }
+})
+
+test("another network's bridge with this node's pod CIDR is one cause too, where the kernel names the table main for its address", async () => {
+  using scene = new Scene('vxlan')
+  for (let pass = 0; pass < 3; pass++) await scene.pass()
+  const fault = faults.find(({ name }) => name.startsWith("another network's bridge"))!
+  scene.host.sh(fault.make)
+  for (let pass = 0; pass < 2; pass++) await scene.pass()
+  for (const pattern of fault.tells) assert.match(scene.told, pattern)
+  assert.equal(scene.told.split('\n').length, fault.tells.length, scene.told)
+})

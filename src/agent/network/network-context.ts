@@ -56,10 +56,12 @@ export class NetworkContext {
 
   /** What is wrong with the underlay, and with the routing that it carries. `isSettled`: all nodes and all of BGP's routes are known. */
   problems(remoteNodes: RemoteNodes, isSettled: boolean): Problem[] {
-    const { problems, strictDevices, stoppedDevices, connected } = this.#underlay
+    const { problems, strictDevices, stoppedDevices, deadDevices, connected } = this.#underlay
     const isOfNode = (name: string): boolean => connected.some((each) => each.isNodeAddress && each.device === name)
     const stopped = stoppedDevices.filter((device) => isOfNode(device) || remoteNodes.leadsOver(device))
-    return [...problems, ...routingProblems(remoteNodes, { strictDevices, stoppedDevices: stopped, isSettled })]
+    const dead = deadDevices.filter(({ device, isOfNode: isOwn }) => isOwn || remoteNodes.leadsOver(device))
+    const circumstances = { strictDevices, stoppedDevices: stopped, deadDevices: dead, isSettled }
+    return [...problems, ...routingProblems(remoteNodes, circumstances)]
   }
 
   /** Returns the table of other nodes for this node's present context. Throws KernelError when the underlay cannot be read. */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { type LookupAnswer } from '#/kernel/route-lookup.ts'
+import { type LookupAnswer } from '#/wire/netlink/route-lookup.ts'
 import { Addr, Prefix } from '#/lib/addr.ts'
 import { routeProtocol } from '#/model/names.ts'
 import { RT_SCOPE_UNIVERSE, RT_TABLE_MAIN, type Route } from '#/wire/netlink/route.ts'

@@ -24,6 +24,8 @@ export type Underlay = {
   readonly strictDevices: readonly string[]
   /** Devices on which the node forwards no IPv4 packets although it does on others. */
   readonly stoppedDevices: readonly string[]
+  /** Devices by which nothing leaves or comes, sorted. */
+  readonly deadDevices: readonly DeadDevice[]
   /**
    * Devices with node addresses on which the node accepts router advertisements only until it forwards packets (ip-sysctl.rst,
    * accept_ra). On other devices, such as container bridges, the node should not accept any.
@@ -34,12 +36,16 @@ export type Underlay = {
   readonly problems: readonly Problem[]
 }
 
+/** `isUp`: it is up, and has no carrier. */
+export type DeadDevice = { readonly device: string; readonly isUp: boolean; readonly isOfNode: boolean }
+
 export const unknownUnderlay: Underlay = {
   mtuBytes: {},
   ways: [],
   connected: [],
   strictDevices: [],
   stoppedDevices: [],
+  deadDevices: [],
   raDevices: [],
   hasTunnel: false,
   problems: [],
@@ -71,6 +77,7 @@ export function readUnderlay(
     connected,
     strictDevices: devicesOfNode([4]).filter(isStrict),
     stoppedDevices: stoppedDevices(connected),
+    deadDevices: deadDevices(links, addresses, addrs),
     raDevices: raDevices(devicesOfNode([4, 6])),
     hasTunnel: [...links.values()].some(({ name }) => name === vxlanName),
     problems,
@@ -141,6 +148,27 @@ function connectedSubnets(
     return [{ device: link.name, addr, prefix: new Prefix(addr, prefixLength), isNodeAddress }]
   })
   return subnets.toSorted((a, b) => a.addr.compare(b.addr) || (a.device < b.device ? -1 : 1))
+}
+
+const isDead = (link: Link): boolean => carriesPackets(link) && !(link.isUp && link.hasCarrier)
+
+/** A device that is down on purpose is none: it leads nowhere, or another one has the node's address too. */
+function deadDevices(
+  links: ReadonlyMap<number, Link>,
+  addresses: readonly DeviceAddress[],
+  nodeAddrs: readonly Addr[],
+): DeadDevice[] {
+  const bearers = nodeAddrs.map((each) =>
+    addresses.flatMap(({ addr, index }) => (addr.equals(each) ? (links.get(index) ?? []) : [])),
+  )
+  const own = new Set(bearers.filter((all) => all.every(isDead)).flat())
+  const others = addresses.flatMap(({ addr, index }) => {
+    const link = links.get(index)
+    return link?.isUp && isDead(link) && !addr.isLinkLocal && !bearers.flat().includes(link) ? [link] : []
+  })
+  return [...own, ...new Set(others)]
+    .map((link) => ({ device: link.name, isUp: link.isUp, isOfNode: own.has(link) }))
+    .toSorted((a, b) => (a.device < b.device ? -1 : 1))
 }
 
 /** The kernel uses the larger of both settings; 1 is strict and 2 is loose (ip-sysctl.rst, rp_filter). */

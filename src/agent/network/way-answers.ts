@@ -1,10 +1,11 @@
 // Asks the kernel a few questions at a time and judges the answers. Of thousands nearly all are as expected: those are known by their bytes,
 // are not decoded, and leave nothing behind.
 import { type Netlink } from '#/kernel/netlink.ts'
-import { type Lookup, lookUpRoutes } from '#/kernel/route-lookup.ts'
+import { lookUpRoutes } from '#/kernel/route-lookup.ts'
+import { type Lookup } from '#/wire/netlink/route-lookup.ts'
 import { type Addr } from '#/lib/addr.ts'
 import { routeProtocol } from '#/model/names.ts'
-import { judge, type Judgement, type KernelState } from '#/reconcile/kernel-way.ts'
+import { judge, type Judgement, type KernelState } from '#/obstacles/kernel-way.ts'
 import { isRouteOf, RT_TABLE_MAIN } from '#/wire/netlink/route.ts'
 import { type Question } from './way-questions.ts'
 

@@ -1,7 +1,7 @@
 // What the kernel's answers mean for the node: one problem for each cause, and whether most pods of other nodes are not reached. Pure.
 import { type Family } from '#/lib/addr.ts'
 import { type Problem, problem } from '#/model/problems.ts'
-import { type Obstacle } from '#/reconcile/kernel-way.ts'
+import { type Obstacle } from '#/obstacles/kernel-way.ts'
 
 /** One destination that packets do not reach by the way of the plan. */
 export type Finding = {
@@ -43,10 +43,14 @@ function problemOf(findings: readonly Finding[]): Problem {
   })
 }
 
-/** One problem for each cause, however many destinations it concerns. */
+/** One problem for each cause, however many destinations it concerns. An address that brings a route in the way is one cause with that. */
 export function problemsOfFindings(findings: readonly Finding[]): Problem[] {
-  const byCause = Map.groupBy(findings, ({ obstacle }) => `${obstacle.code} ${obstacle.object}`)
-  return [...byCause.values()].map(problemOf)
+  const withRoute = new Set(findings.flatMap(({ obstacle: { code, object } }) => (code === 'CW1302' ? [object] : [])))
+  const codeOf = ({ code, object }: Obstacle): string => (code === 'CW1303' && withRoute.has(object) ? 'CW1302' : code)
+  const byCause = Map.groupBy(findings, ({ obstacle }) => `${codeOf(obstacle)} ${obstacle.object}`)
+  return [...byCause.values()].map((found) =>
+    problemOf(found.toSorted((a, b) => a.obstacle.code.localeCompare(b.obstacle.code))),
+  )
 }
 
 /**

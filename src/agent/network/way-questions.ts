@@ -1,8 +1,8 @@
 // What the kernel is asked about one pod CIDR. Pure.
-import { type Lookup } from '#/kernel/route-lookup.ts'
+import { type Lookup } from '#/wire/netlink/route-lookup.ts'
 import { type Addr, type Prefix } from '#/lib/addr.ts'
 import { type Verdict } from '#/model/verdict.ts'
-import { type PlannedWay } from '#/reconcile/kernel-way.ts'
+import { type PlannedWay } from '#/obstacles/kernel-way.ts'
 import { addressIn } from './foreign-parts.ts'
 
 export type Question = {

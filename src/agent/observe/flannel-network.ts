@@ -1,5 +1,6 @@
 // Flannel's network as an observer sees it: what should be, by the Node objects, and what the kernel has of it.
 import { listAddresses } from '#/kernel/addresses.ts'
+import { listLinks } from '#/kernel/links.ts'
 import { Netlink } from '#/kernel/netlink.ts'
 import { type Family, type Prefix } from '#/lib/addr.ts'
 import { flannelDevice } from '#/model/flannel.ts'
@@ -9,14 +10,18 @@ import { podText } from '#/policy/words.ts'
 import { type Compared, compareFlannel } from '#/reconcile/flannel/compare.ts'
 import { readFlannelState } from '#/reconcile/flannel/kernel-state.ts'
 import { podBridge } from '#/reconcile/flannel/own-state.ts'
-import { type FlannelView } from '../report/predict/flannel.ts'
+import { type FlannelView } from '#/predict/flannel.ts'
 import { type ObservedCluster } from './cluster.ts'
+import { firewallProblems } from './firewalls.ts'
 import { FoundPods } from './found-pods.ts'
 
 /** The Linux kernel's default port, which flannel leaves as it is. */
 const defaultPort = 8472
 /** Several requests of one trace or report are answered from one reading. */
 const freshMs = 300
+
+/** Rules of a node with a proxy are many. */
+const inspectedMs = 1000
 
 const nothing: Compared = { verdicts: [], objects: [], problems: [] }
 
@@ -37,6 +42,8 @@ export class FlannelNetwork implements Disposable {
   #compared: Compared = nothing
   #readMs: number | undefined
   #reading: Promise<void> | undefined
+  #inspected: readonly Problem[] = []
+  #inspectedMs: number | undefined
 
   constructor(deps: FlannelNetworkDeps) {
     this.#deps = deps
@@ -105,6 +112,30 @@ export class FlannelNetwork implements Disposable {
     this.#port = (device ?? other)?.vxlan?.port ?? defaultPort
     this.#compared = compareFlannel(self, this.ways, state, cluster.ownPods.length > 0)
     this.#readMs = nowMs()
+  }
+
+  /** What firewalls do to packets of pods. Rejects with KernelError. */
+  async firewallProblems(): Promise<readonly Problem[]> {
+    const { nowMs, cluster } = this.#deps
+    if (this.#inspectedMs !== undefined && nowMs() - this.#inspectedMs < inspectedMs) return this.#inspected
+    this.#inspected = await firewallProblems({
+      ways: this.ways,
+      podCIDRs: this.podCIDRs,
+      clusterCIDRs: this.clusterCIDRs,
+      vni: cluster.self?.vni ?? 1,
+      port: this.port,
+      underlayDevices: this.#underlayDevices,
+    })
+    this.#inspectedMs = nowMs()
+    return this.#inspected
+  }
+
+  /** The devices with an address by which others know this node. */
+  get #underlayDevices(): string[] {
+    const known = this.#deps.cluster.self?.addrs ?? []
+    const own = listAddresses(this.netlink).filter(({ addr }) => known.some((each) => each.equals(addr)))
+    const indices = new Set(own.map(({ index }) => index))
+    return listLinks(this.netlink).flatMap(({ index, name }) => (indices.has(index) ? [name] : []))
   }
 
   get podProblems(): readonly Problem[] {

@@ -8,11 +8,11 @@ import { Prefix } from '#/lib/addr.ts'
 import { errorCode } from '#/lib/error-code.ts'
 import { type PolicyPod } from '#/policy/cluster.ts'
 import { podText } from '#/policy/words.ts'
+import { type PredictPod } from '#/predict/context.ts'
 import { SysError } from '#/sys/libc.ts'
 import { isAnother, namespaceAt } from '#/sys/namespaces.ts'
 import { Netns, netnsFolder } from '#/sys/netns.ts'
 import { type TracedPod } from '../report/trace-send.ts'
-import { type PredictPod } from '../report/predict/context.ts'
 
 export type FoundPod = PredictPod & TracedPod & { readonly uid: string }
 

@@ -8,12 +8,15 @@ import { type Logger } from '#/lib/log.ts'
 import { agentSocketName } from '#/model/node-files.ts'
 import { oneOfEach, type Problem, problem } from '#/model/problems.ts'
 import { type Readiness } from '#/model/readiness.ts'
-import { type observerSettings } from '#/settings/observer-settings.ts'
+import { observerSettings } from '#/settings/observer-settings.ts'
 import { type SettingValues } from '#/settings/setting.ts'
+import { type PredictDeps } from '#/predict/context.ts'
 import { useProcSys } from '#/sys/sysctl.ts'
 import { limitSilence } from '../cluster/limit-silence.ts'
 import { AgentApi, type Handlers } from '../report/http-api.ts'
-import { type PredictDeps } from '../report/predict/context.ts'
+import { livePartsOf } from '../report/predict/deps.ts'
+import { factsHandlers } from '../report/facts/api.ts'
+import { type FactsSources } from '../report/facts/node.ts'
 import { probeHandlers } from '../report/probes.ts'
 import { tracePredictHandlers } from '../report/trace-predict.ts'
 import { TraceSend, type TraceSources } from '../report/trace-send.ts'
@@ -81,6 +84,7 @@ export class ObservingAgent implements AsyncDisposable {
         await this.#network.refresh()
         return predictions.tracePredict!(wish)
       },
+      ...factsHandlers(this.#factsSources()),
       ...this.#traceSend.handlers,
       ...this.#traceWatch.handlers,
       ...probeHandlers({ readiness: () => this.#readiness([]), passRunningMs: () => 0 }),
@@ -105,7 +109,7 @@ export class ObservingAgent implements AsyncDisposable {
   async #status(): Promise<AgentStatus> {
     const { nodeName } = this.#config
     const { verdicts, objects, problems } = await this.#network.refresh()
-    const all = oneOfEach([...problems, ...this.#network.podProblems])
+    const all = oneOfEach([...problems, ...(await this.#network.firewallProblems()), ...this.#network.podProblems])
     const { state, reasons } = this.#readiness(all)
     const nowMs = Date.now()
     return {
@@ -140,14 +144,33 @@ export class ObservingAgent implements AsyncDisposable {
     }
   }
 
+  #factsSources(): FactsSources<FoundPod> {
+    const { netlink, found } = this.#network
+    const { nodeName } = this.#config
+    return {
+      nodeName,
+      netlink,
+      pods: () => found.pods,
+      netnsOf: (pod) => found.netnsOf(pod),
+      ownProgramIds: () => [],
+      settings: { [observerSettings.nodeName.variable]: nodeName },
+      confDir: undefined,
+    }
+  }
+
   #predictDeps(): PredictDeps {
     const network = this.#network
     const { nodeName } = this.#config
     return {
       nodeName,
-      netlink: network.netlink,
-      pods: () => network.found.pods,
-      netnsOf: (pod) => network.found.netnsOf(pod),
+      ...livePartsOf({
+        netlink: network.netlink,
+        pods: () => network.found.pods,
+        netnsOf: (pod) => network.found.netnsOf(pod),
+        ebpf: this.#made.use(new EbpfState({ folder: '/nonexistent' })),
+        generation: () => undefined,
+        policy: noPolicy(nodeName, this.#cluster.view),
+      }),
       verdicts: () => network.compared.verdicts,
       podCIDRs: () => network.podCIDRs,
       nodeAddrs: () => network.nodeAddrs,
@@ -158,9 +181,6 @@ export class ObservingAgent implements AsyncDisposable {
         return network.port
       },
       podDevice: () => network.podDevice,
-      ebpf: this.#made.use(new EbpfState({ folder: '/nonexistent' })),
-      generation: () => undefined,
-      policy: noPolicy(nodeName, this.#cluster.view),
       flannel: network.view,
     }
   }

@@ -22,7 +22,7 @@ import { listenOn } from '../unix-socket.ts'
 import { errorCode } from '#/lib/error-code.ts'
 
 /** `body` says why there is no answer, as plain text that ends with a newline. */
-export type HttpRefusal = { readonly status: 400 | 404 | 405 | 409 | 413 | 500 | 503; readonly body: string }
+export type HttpRefusal = { readonly status: 400 | 404 | 405 | 409 | 413 | 429 | 500 | 503; readonly body: string }
 /** A string is sent as plain text, any other value as JSON. */
 export type Answer<T> = { readonly status: 200; readonly body: T } | HttpRefusal
 /** JSON that is too long to be made at once: it is sent piece by piece, as fast as the client reads it. */

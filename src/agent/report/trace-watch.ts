@@ -142,7 +142,7 @@ export class TraceWatch {
     const probe = probeOf(wish)
     if (typeof probe === 'string') return { status: 400, body: `${probe}\n` }
     if (this.#shared.users >= traceLimits.watchers)
-      return { status: 503, body: `${traceLimits.watchers} traces watch already, and no more may at once\n` }
+      return { status: 429, body: `${traceLimits.watchers} traces watch already, and no more may at once\n` }
     return { status: 200, stream: (out) => this.#serve(probe, wish, out) }
   }
 

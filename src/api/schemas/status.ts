@@ -24,6 +24,7 @@ const objectStatus = object({
   message: exactOptional(about(string(), "the kernel's words, when state is error")),
   remedy: exactOptional(about(string(), 'what to do, where that is known; safe to follow')),
   sinceMs: about(number(), 'since when it is in this state, ms since 1970'),
+  isTold: exactOptional(about(boolean(), 'another problem tells why')),
   attempts: about(number(), 'how often it failed in a row'),
 })
 

@@ -49,6 +49,18 @@ const step = object({
   code: exactOptional(about(string(), 'of docs/problems.md')),
   remedy: exactOptional(string()),
   next: exactOptional(about(string(), 'the device that the packet goes to from here')),
+  ways: exactOptional(
+    about(
+      object({
+        hops: array(object({ device: string(), gateway: exactOptional(string()), isChosen: boolean() })),
+        chosenBy: about(
+          picklist(['addresses', 'ports']),
+          'ports: other connections between the same two may take another',
+        ),
+      }),
+      'the equal next hops of the route, where it has several',
+    ),
+  ),
 })
 
 const place = object({

@@ -2,6 +2,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { agentDaemonSet } from '#/install/agent.ts'
+import { observerManifests } from '#/install/observer.ts'
+import { matchesLabels, parseLabelSelector } from '#/lab/api/selectors.ts'
 import { type KubeNode, type Pod } from '#/model/kubernetes.ts'
 import { agentPlaces, agentSelector } from './agent-pods.ts'
 
@@ -25,14 +27,15 @@ const daemonSet = {
   spec: { template: { spec: { nodeSelector: { 'kubernetes.io/os': 'linux' } } } },
 }
 
-const view = (pods: readonly Pod[], nodes?: readonly KubeNode[]) => ({ pods, nodes, daemonSet })
+const view = (pods: readonly Pod[], nodes?: readonly KubeNode[]) => ({ pods, nodes, daemonSets: [daemonSet] })
 
-test('the selector is the label of the pods that an installation makes', () => {
+test('the selector finds the pods that installations make, of agents and of observers', () => {
   const settings = { image: 'i', given: {}, nodeSelector: {}, apiServer: undefined, controller: 'no' } as const
-  const { spec } = agentDaemonSet({ namespace: 'x', ...settings })
-  const { labels } = (spec as { template: { metadata: { labels: Record<string, string> } } }).template.metadata
-  const [name, value] = agentSelector.split('=')
-  assert.equal(labels[name!], value)
+  const observers = observerManifests({ namespace: 'x', ...settings }).find(({ kind }) => kind === 'DaemonSet')!
+  for (const { spec } of [agentDaemonSet({ namespace: 'x', ...settings }), observers]) {
+    const { labels } = (spec as { template: { metadata: { labels: Record<string, string> } } }).template.metadata
+    assert.ok(matchesLabels(parseLabelSelector(agentSelector), labels))
+  }
 })
 
 test('each node with a pod is a place, in the order of their numbers', () => {
@@ -84,11 +87,7 @@ test('a node that should have an agent and has none is told, and no other', () =
       ['b', 'no pod of an agent is on the node; see: kubectl -n causeway-system describe daemonset causeway-agent'],
     ],
   )
-  assert.equal(
-    agentPlaces({ ...view([pod('p', 'a')], nodes), daemonSet: undefined }).length,
-    1,
-    'who is wanted is unknown',
-  )
+  assert.equal(agentPlaces({ ...view([pod('p', 'a')], nodes), daemonSets: [] }).length, 1, 'who is wanted is unknown')
   assert.equal(agentPlaces(view([pod('p', 'a')])).length, 1, 'nodes cannot be listed')
 })
 

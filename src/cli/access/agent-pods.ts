@@ -1,9 +1,11 @@
 // Which pods of a cluster are to be asked, and why those of other nodes are not. Pure.
-import { agentContainer, agentName } from '#/install/settings.ts'
+import { agentContainer, agentName, observerName } from '#/install/settings.ts'
 import { fieldsOf, type KubeNode, type KubeObject, labelsOf, listOf, nodeNameOf, type Pod } from '#/model/kubernetes.ts'
 
-/** The label by which agents' pods are found: that of the DaemonSet. */
-export const agentSelector = `app.kubernetes.io/name=${agentName}`
+/** The names of the DaemonSets: of agents, and of observers on nodes with another network. */
+export const daemonSetNames: readonly string[] = [agentName, observerName]
+/** The label by which their pods are found. */
+export const agentSelector = `app.kubernetes.io/name in (${daemonSetNames.join(',')})`
 
 export type AgentPod = { readonly namespace: string; readonly name: string }
 
@@ -80,11 +82,12 @@ export type ClusterView = {
   readonly pods: readonly Pod[]
   /** Undefined: they could not be read. */
   readonly nodes: readonly KubeNode[] | undefined
-  readonly daemonSet: KubeObject | undefined
+  /** Those that there are, as far as they could be read. */
+  readonly daemonSets: readonly KubeObject[]
 }
 
 /** A place for each node with a pod of an agent, and for each that should have one and has none, by name. */
-export function agentPlaces({ pods, nodes = [], daemonSet }: ClusterView): AgentPlace[] {
+export function agentPlaces({ pods, nodes = [], daemonSets }: ClusterView): AgentPlace[] {
   const byNode = Map.groupBy(
     pods.filter((pod) => nodeNameOf(pod) !== ''),
     nodeNameOf,
@@ -95,11 +98,12 @@ export function agentPlaces({ pods, nodes = [], daemonSet }: ClusterView): Agent
     const { namespace = '', name } = best.metadata
     return { node, pod: { namespace, name }, ...(why !== undefined && { why }) }
   })
-  const missing = nodes
-    .filter((node) => daemonSet !== undefined && isWanted(node, daemonSet) && !byNode.has(node.metadata.name))
-    .map(({ metadata: { name } }): AgentPlace => {
-      const see = `kubectl -n ${daemonSet?.metadata.namespace} describe daemonset ${agentName}`
-      return { node: name, why: `no pod of an agent is on the node; see: ${see}` }
-    })
+  const missing = nodes.flatMap((node): AgentPlace[] => {
+    const { name } = node.metadata
+    const wanting = byNode.has(name) ? undefined : daemonSets.find((each) => isWanted(node, each))
+    if (wanting === undefined) return []
+    const see = `kubectl -n ${wanting.metadata.namespace} describe daemonset ${wanting.metadata.name}`
+    return [{ node: name, why: `no pod of an agent is on the node; see: ${see}` }]
+  })
   return [...found, ...missing].toSorted((one, other) => one.node.localeCompare(other.node, 'en', { numeric: true }))
 }

@@ -30,7 +30,7 @@ function listing(...pods: ReturnType<typeof pod>[]): Handler {
   return ({ path, query }, response) => {
     const wanted = /^\/api\/v1(?:\/namespaces\/([^/]+))?\/pods$/.exec(path)
     if (!wanted) return sendStatus(response, 403, 'Forbidden')
-    assert.equal(query.get('labelSelector'), 'app.kubernetes.io/name=causeway-agent')
+    assert.equal(query.get('labelSelector'), 'app.kubernetes.io/name in (causeway-agent,causeway-observer)')
     const items = pods.filter(({ metadata }) => wanted[1] === undefined || metadata.namespace === wanted[1])
     return sendJson(response, { kind: 'PodList', metadata: { resourceVersion: '1' }, items })
   }
@@ -217,7 +217,7 @@ test('agents are looked for where they are said to be, else in the usual namespa
   for (const [options, words] of [
     [
       { namespace: 'x' },
-      /^Error: no pod in the namespace x has the label app\.kubernetes\.io\/name=causeway-agent: is /,
+      /^Error: no pod in the namespace x has a label app\.kubernetes\.io\/name in \(causeway-agent,causeway-observer\): is /,
     ],
     [{ node: 'b' }, /^UsageError: --node b: the cluster has agents on a$/],
   ] as const) {
@@ -240,10 +240,16 @@ test('nothing is asked that the role of an installation does not allow, but the 
     'GET /api/v1/namespaces/causeway-system/pods',
     'GET /api/v1/nodes',
     'GET /apis/apps/v1/namespaces/causeway-system/daemonsets/causeway-agent',
+    'GET /apis/apps/v1/namespaces/causeway-system/daemonsets/causeway-observer',
   ])
   assert.deepEqual(operatorAccess()['rules'], [
     { apiGroups: [''], resources: ['pods'], verbs: ['list'] },
     { apiGroups: [''], resources: ['pods/exec'], verbs: ['get', 'create'] },
-    { apiGroups: ['apps'], resources: ['daemonsets'], resourceNames: ['causeway-agent'], verbs: ['get'] },
+    {
+      apiGroups: ['apps'],
+      resources: ['daemonsets'],
+      resourceNames: ['causeway-agent', 'causeway-observer'],
+      verbs: ['get'],
+    },
   ])
 })

@@ -4,11 +4,10 @@ import { type ApiClient } from '#/cluster/client.ts'
 import { connect } from '#/cluster/connect.ts'
 import { ApiError } from '#/cluster/errors.ts'
 import { daemonSetPath, nodesPath, podsPath } from '#/cluster/paths.ts'
-import { agentName } from '#/install/settings.ts'
 import { type KubeNode, type KubeObject, type Pod } from '#/model/kubernetes.ts'
 import { nodeSettings } from '#/settings/agent-settings.ts'
 import { UsageError } from '../args.ts'
-import { agentPlaces, agentSelector } from './agent-pods.ts'
+import { agentPlaces, agentSelector, daemonSetNames } from './agent-pods.ts'
 import { execTransport, noTransport } from './exec-transport.ts'
 import { apiRefusal } from './refusals.ts'
 
@@ -58,18 +57,21 @@ async function agentPods(client: ApiClient, said: string | undefined): Promise<r
   }
   const where = said === undefined ? 'in any namespace' : `in the namespace ${said}`
   throw new Error(
-    `no pod ${where} has the label ${agentSelector}: is Causeway installed in the cluster of ${client.server}?`,
+    `no pod ${where} has a label ${agentSelector}: is Causeway installed in the cluster of ${client.server}?`,
   )
 }
 
 async function agentsOf(client: ApiClient, { namespace: said, node }: ClusterChoice): Promise<AgentOfNode[]> {
   const pods = await agentPods(client, said)
   const namespace = pods[0]!.metadata.namespace ?? ''
-  const [nodes, daemonSet] = await Promise.all([
+  const [nodes, ...daemonSets] = await Promise.all([
     ifAllowed(client.list<KubeNode>(nodesPath(), { timeoutMs: extraMs })),
-    ifAllowed(client.get<KubeObject>(daemonSetPath(namespace, agentName), { timeoutMs: extraMs })),
+    ...daemonSetNames.map(async (name) =>
+      ifAllowed(client.get<KubeObject>(daemonSetPath(namespace, name), { timeoutMs: extraMs })),
+    ),
   ])
-  const places = agentPlaces({ pods, nodes: nodes?.items, daemonSet })
+  const found = daemonSets.filter((each) => each !== undefined)
+  const places = agentPlaces({ pods, nodes: nodes?.items, daemonSets: found })
   const chosen = places.filter((place) => node === undefined || place.node === node)
   if (chosen.length === 0)
     throw new UsageError(`--node ${node}: the cluster has agents on ${places.map((place) => place.node).join(', ')}`)

@@ -7,10 +7,10 @@ import { socketTransport } from '#/api/socket-transport.ts'
 import { inClusterTokenPath } from '#/cluster/in-cluster.ts'
 import { existingLabs, LabPaths } from '#/lab/paths.ts'
 import { readSpec } from '#/lab/spec-file.ts'
-import { labNodes } from '#/lab/spec.ts'
+import { labNodes, type LabSpec } from '#/lab/spec.ts'
 import { agentSocketIn } from '#/settings/agent-socket.ts'
 import { UsageError } from '../args.ts'
-import { pathsOfLab } from '../lab-options.ts'
+import { pathsOfLab, usageErrorOf } from '../lab-options.ts'
 import type { AgentAccess } from './cluster-access.ts'
 import { type AgentChoice, type Source, sourceOf } from './source.ts'
 
@@ -27,9 +27,17 @@ export function chosenSource(choice: AgentChoice): Source {
   })
 }
 
+function specOfLab(paths: LabPaths): LabSpec | undefined {
+  try {
+    return readSpec(paths)
+  } catch (error) {
+    throw usageErrorOf(error)
+  }
+}
+
 function agentsOfLab(name: string, node: string | undefined): AgentOfNode[] {
   const paths = pathsOfLab(name)
-  const spec = readSpec(paths)
+  const spec = specOfLab(paths)
   if (spec === undefined) throw new UsageError(`there is no lab "${name}"; bring it up: causeway lab up --name ${name}`)
   const names = labNodes(spec).map((each) => each.name)
   if (node !== undefined && !names.includes(node))

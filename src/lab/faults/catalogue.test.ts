@@ -32,6 +32,8 @@ const shapes: readonly (readonly [string, LabSpec])[] = [
   ['two subnets', lab({ subnets: 2, families: 'ipv6' })],
   ['eBPF', lab({ datapath: 'ebpf' })],
   ['one node', lab({ nodes: 1 })],
+  ['flannel with VXLAN', lab({ network: 'flannel-vxlan' })],
+  ['flannel with host-gw', lab({ network: 'flannel-host-gw' })],
   ['racks', rackedLab({ name: 'x', routing: 'native' }, { count: 2, tors: 1, nodeAsns: 'one', bfd: true })],
 ]
 

@@ -4,6 +4,7 @@ import { agentFaults } from './agents.ts'
 import { checksumFaults } from './checksums.ts'
 import { type Fault } from './fault.ts'
 import { firewallFaults } from './firewalls.ts'
+import { flannelFaults } from './flannel.ts'
 import { leftoverFaults } from './leftovers.ts'
 import { nodeFaults } from './nodes.ts'
 import { podFaults } from './pods.ts'
@@ -11,7 +12,32 @@ import { routeFaults } from './routes.ts'
 import { sysctlFaults } from './sysctls.ts'
 import { underlayFaults } from './underlay.ts'
 
-export const faults: readonly Fault[] = [
+/** Those that need no agent, and nothing of Causeway's. */
+const ofAnyNetwork = new Set([
+  'overlay-port-blocked',
+  'overlay-port-blocked-one-way',
+  'underlay-mtu-silent',
+  'packet-loss',
+  'neighbour-wrong-mac',
+  'forward-drop-nft',
+  'forward-drop-legacy',
+  'input-drops-tunnel',
+])
+
+/** Of Causeway's network: a lab whose nodes have another one cannot have it. */
+function ofCauseway(fault: Fault): Fault {
+  if (ofAnyNetwork.has(fault.name)) return fault
+  const { needs } = fault
+  return {
+    ...fault,
+    needs: (spec) =>
+      spec.network === undefined
+        ? needs?.(spec)
+        : 'it is of nodes with an agent, and those of this lab have flannel; causeway lab up without --network',
+  }
+}
+
+const causewayFaults: readonly Fault[] = [
   ...underlayFaults,
   ...checksumFaults,
   ...firewallFaults,
@@ -23,3 +49,5 @@ export const faults: readonly Fault[] = [
   ...nodeFaults,
   ...agentFaults,
 ]
+
+export const faults: readonly Fault[] = [...causewayFaults.map(ofCauseway), ...flannelFaults]

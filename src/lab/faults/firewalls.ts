@@ -95,7 +95,7 @@ export const firewallFaults: readonly Fault[] = [
     name: 'bridge-netfilter',
     about: 'frames from one pod of a node to another meet the rules for what is forwarded, and one of these drops them',
     where: 'the sysctls bridge-nf-call-iptables and the chain FORWARD of iptables-legacy',
-    codes: [],
+    codes: ['CW7006'],
     needs: needsDatapath('bridge'),
     cause: (scene) => {
       const { netns } = scene.node

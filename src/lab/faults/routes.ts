@@ -89,7 +89,7 @@ export const routeFaults: readonly Fault[] = [
     name: 'routes-deleted',
     about: "a network manager deletes the routes to another node's pods again and again; they are back after a moment",
     where: 'a process on the node',
-    codes: [],
+    codes: ['CW2009'],
     needs: needsTwoNodes,
     cause: (scene) => {
       const deletions = scene.peer.podCIDRs.map(

@@ -7,10 +7,13 @@ type Needs = (spec: LabSpec) => string | undefined
 export const needsTwoNodes: Needs = ({ nodes }) =>
   nodes < 2 ? 'it is between two nodes, and the lab has one; causeway lab up --nodes 2' : undefined
 
-export const needsTunnel: Needs = (spec) =>
-  spec.routing === 'native'
-    ? 'it is in the way of the tunnel, and with native routing there is none; causeway lab up --routing vxlan'
-    : needsTwoNodes(spec)
+export const needsTunnel: Needs = (spec) => {
+  if (spec.routing === 'native')
+    return 'it is in the way of the tunnel, and with native routing there is none; causeway lab up --routing vxlan'
+  if (spec.network === 'flannel-host-gw')
+    return 'it is in the way of the tunnel, and with host-gw there is none; causeway lab up --network flannel-vxlan'
+  return needsTwoNodes(spec)
+}
 
 export const needsIpv4: Needs = (spec) =>
   familiesOf(spec).includes(4) ? undefined : 'it is of IPv4, and the lab is IPv6 only'

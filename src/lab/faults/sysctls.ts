@@ -36,7 +36,7 @@ export const sysctlFaults: readonly Fault[] = [
     name: 'conntrack-full',
     about: 'connection tracking of a node has no room: the first packet of every new connection is dropped',
     where: 'entries of connection tracking of the node, as many as the machine lets a namespace have',
-    codes: [],
+    codes: ['CW3304'],
     cause: async (scene) => scene.fillConntrack(scene.node.netns),
   },
   {

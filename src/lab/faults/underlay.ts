@@ -85,7 +85,7 @@ export const underlayFaults: readonly Fault[] = [
     name: 'cable-unplugged',
     about: "a node's device of the underlay has no carrier",
     where: "the state of the node's port of the switch",
-    codes: [],
+    codes: ['CW8104'],
     needs: needsTwoNodes,
     cause: (scene) => {
       const { netns, device } = scene.portOf(scene.node)

@@ -5,8 +5,8 @@ import { type ForeignRule } from '#/wire/nftables/foreign-rule.ts'
 import { type NftFamilyName } from '#/wire/nftables/messages.ts'
 import { arpHookNames, deviceHookNames, hookNumbers, inetIngress, policyNumbers } from '#/wire/nftables/numbers.ts'
 import { type ChainPlace } from '#/wire/nftables/place.ts'
-import { type BaseChain } from './inspect.ts'
-import { type HookName } from './passages.ts'
+import { type BaseChain } from '#/obstacles/firewall/inspect.ts'
+import { type HookName } from '#/obstacles/firewall/passages.ts'
 
 const NFT_TABLE_F_DORMANT = 1
 /** Only the program that made the table may change it. */

@@ -1,6 +1,6 @@
 // Compares the kernel's state with the ways that flannel has told: which way packets really take, and what of flannel's is missing or wrong. Pure.
-import { routeText } from '#/kernel/routes.ts'
-import { type FlannelNode } from '#/model/flannel.ts'
+import { routeText } from '#/wire/netlink/route-text.ts'
+import { restartFlannel, type FlannelNode } from '#/model/flannel.ts'
 import { type Problem, problem } from '#/model/problems.ts'
 import { type Verdict } from '#/model/verdict.ts'
 import { type FlannelWay } from '#/plan/flannel-ways.ts'
@@ -24,9 +24,6 @@ export type Compared = {
 }
 
 type Vxlan = Extract<FlannelWay, { kind: 'vxlan' }>
-
-export const restartFlannel = (node: string): string =>
-  `restart flannel on this node, which makes it again: kubectl -n kube-flannel delete pod -l app=flannel --field-selector spec.nodeName=${node}`
 
 const ipOf = ({ family }: { readonly family: 4 | 6 }): string => (family === 6 ? 'ip -6' : 'ip')
 

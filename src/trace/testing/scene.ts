@@ -48,6 +48,18 @@ function ipPacket(direction: Direction): Uint8Array {
   return bytes
 }
 
+/** An IP packet as the tunnel between the nodes carries it. */
+export function tunnelled(inner: string): string {
+  const packet = Uint8Array.fromHex(inner)
+  const bytes = new Uint8Array(20 + 8 + 8 + 14 + packet.length)
+  bytes.set([0x45, 0, bytes.length >> 8, bytes.length & 0xff, 0, 0, 0, 0, 64, 17, 0, 0, 172, 30, 1, 11, 172, 30, 1, 12])
+  bytes.set([0xc0, 0, 0x21, 0x18, 0, bytes.length - 20], 20)
+  bytes.set([8, 0, 0, 0, 0, 0, 1, 0], 28)
+  bytes.set([2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 8, 0], 36)
+  bytes.set(packet, 50)
+  return bytes.toHex()
+}
+
 /** The clock of each node is its own. */
 const clockMs: Readonly<Record<string, number>> = { 'node-1': 1_000_000, 'node-2': 400_000 }
 

@@ -197,15 +197,19 @@ export type PacketLookup = {
   readonly destinationPort?: number
 }
 
-/** The payload of an RTM_GETROUTE that asks for the way of a packet: the next hop that is chosen, the source address, and the MTU known of it. */
-export function encodeWayLookup(lookup: PacketLookup): Uint8Array {
+/**
+ * The payload of an RTM_GETROUTE that asks for the way of a packet: the next hop that is chosen, the source address, and the MTU known of it; or for the
+ * route that matches it.
+ */
+export function encodeWayLookup(lookup: PacketLookup, isForMatch = false): Uint8Array {
   const { dst, src } = lookup
+  const flags = (dst.family === 4 ? RTM_F_LOOKUP_TABLE : 0) | (isForMatch ? RTM_F_FIB_MATCH : 0)
   return written((into) => {
     into.u8(afOf(dst.family))
     into.u8(dst.bits)
     into.u8(src === undefined ? 0 : src.bits)
     into.reserve(5)
-    into.u32le(dst.family === 4 ? RTM_F_LOOKUP_TABLE : 0)
+    into.u32le(flags)
     lookupAttrs.encode(lookup, into)
   })
 }

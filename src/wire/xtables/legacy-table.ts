@@ -19,6 +19,8 @@ export type LegacyChain = {
   readonly rules: readonly ForeignRule[]
 }
 
+export type LegacyTable = { readonly family: Family; readonly name: string; readonly chains: readonly LegacyChain[] }
+
 export const nameBytes = 32
 export const infoBytes = 84
 /** The header of struct ipt_get_entries; the entries begin at a multiple of 8. */

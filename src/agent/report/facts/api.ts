@@ -8,7 +8,7 @@ import { type FactsSources, readFacts } from './node.ts'
 const mostWaiting = 4
 const rowsPerPiece = 500
 
-export function factsHandlers(sources: FactsSources): Handlers {
+export function factsHandlers<Pod extends { readonly pod: string }>(sources: FactsSources<Pod>): Handlers {
   const order = new InOrder()
   let asked = 0
   return {

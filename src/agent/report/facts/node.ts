@@ -18,15 +18,15 @@ import { clientOf, readFirewalls } from './firewalls.ts'
 import { Cuts, most } from './limits.ts'
 import { readNamespace } from './namespace.ts'
 
-type FactsPod = Pick<Endpoint, 'pod' | 'netns' | 'netnsId'>
+type FactsPod = Pick<Endpoint, 'pod'>
 
-export type FactsSources = {
+export type FactsSources<Pod extends FactsPod = Endpoint> = {
   readonly nodeName: string
   /** Of the node's namespace. */
   readonly netlink: Netlink
-  readonly pods: () => readonly FactsPod[]
+  readonly pods: () => readonly Pod[]
   /** Opens a pod's namespace; undefined when it is gone. The caller disposes of it. */
-  readonly netnsOf: (pod: FactsPod) => Netns | undefined
+  readonly netnsOf: (pod: Pod) => Netns | undefined
   /** The programs of the eBPF datapath. */
   readonly ownProgramIds: () => readonly number[]
   readonly settings: Readonly<Record<string, string>>
@@ -37,7 +37,7 @@ export type FactsSources = {
 export type FactsWish = { readonly withRules: boolean }
 
 /** Rejects with KernelError when the node's own namespace cannot be read. */
-export async function readFacts(sources: FactsSources, wish: FactsWish): Promise<NodeFacts> {
+export async function readFacts<Pod extends FactsPod>(sources: FactsSources<Pod>, wish: FactsWish): Promise<NodeFacts> {
   const [beginMs, nowMs] = [performance.now(), Date.now()]
   const { nodeName, netlink, settings, confDir } = sources
   const cuts = new Cuts('')
@@ -89,9 +89,9 @@ const nothing: Omit<NamespaceFacts, 'pod' | 'error'> = {
   checksumErrors: { tcp: 0, udp: 0 },
 }
 
-async function readPod(
-  { netnsOf }: FactsSources,
-  pod: FactsPod,
+async function readPod<Pod extends FactsPod>(
+  { netnsOf }: FactsSources<Pod>,
+  pod: Pod,
   { withRules }: FactsWish,
   cuts: Cuts,
 ): Promise<NamespaceFacts> {
@@ -116,7 +116,7 @@ function withOffloads(link: LinkFacts): LinkFacts {
 
 /** Programs at the devices of the node, whoever attached them. */
 async function readPrograms(
-  { netlink, ownProgramIds }: FactsSources,
+  { netlink, ownProgramIds }: Pick<FactsSources, 'netlink' | 'ownProgramIds'>,
   cuts: Cuts,
 ): Promise<NodeFacts['programs'][number][]> {
   const own = new Set(ownProgramIds())

@@ -38,13 +38,21 @@ const ofDevices = {
     'forwarding',
     'rp_filter',
     'accept_local',
+    'send_redirects',
     'route_localnet',
     'arp_ignore',
     'arp_filter',
     'proxy_arp',
     'ignore_routes_with_linkdown',
   ],
-  'net/ipv6/conf': ['forwarding', 'disable_ipv6', 'accept_ra', 'proxy_ndp', 'ignore_routes_with_linkdown'],
+  'net/ipv6/conf': [
+    'forwarding',
+    'force_forwarding',
+    'disable_ipv6',
+    'accept_ra',
+    'proxy_ndp',
+    'ignore_routes_with_linkdown',
+  ],
 } as const
 
 /** Those that hold for the namespace as a whole, and for devices that are yet to come. */

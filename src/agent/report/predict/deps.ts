@@ -1,9 +1,73 @@
 // What a prediction needs of the agent's parts.
+import { type EbpfState, type Generation, programsAt } from '#/datapath/programs.ts'
 import { datapathKinds } from '#/datapath/registry.ts'
 import { listAddresses } from '#/kernel/addresses.ts'
+import { type Netlink } from '#/kernel/netlink.ts'
+import { explain } from '#/policy/explain.ts'
+import { type PredictDeps, type PredictPod, type PredictPolicy, type PredictPrograms } from '#/predict/context.ts'
+import { type Netns } from '#/sys/netns.ts'
 import { type AgentConfig } from '../../config.ts'
+import { type Endpoint } from '../../endpoints/endpoint-store.ts'
 import { type ReportingPartDeps } from '../../reporting-part.ts'
-import { type PredictDeps } from './context.ts'
+import { kernelReport } from '../policy-kernel.ts'
+import { type PolicySources } from '../policy-sources.ts'
+import { LiveView } from './live-view.ts'
+
+/** What of a prediction is asked of this node's kernel. */
+export type LiveSources<Pod extends PredictPod = Endpoint> = {
+  /** For synchronous requests only, in the node's namespace. */
+  readonly netlink: Netlink
+  readonly pods: () => readonly Pod[]
+  /** Opens a pod's namespace; undefined when it is gone. The caller disposes of it. */
+  readonly netnsOf: (pod: Pod) => Netns | undefined
+  readonly ebpf: EbpfState
+  readonly generation: () => Generation | undefined
+  readonly policy: PolicySources
+}
+
+export function livePartsOf<Pod extends PredictPod>({
+  netlink,
+  pods,
+  netnsOf,
+  ebpf,
+  generation,
+  policy,
+}: LiveSources<Pod>): Pick<PredictDeps, 'pods' | 'openNode' | 'openPod' | 'nodeAddrs' | 'programs' | 'policy'> {
+  return {
+    openNode: () => LiveView.ofNode(netlink, generation),
+    pods,
+    openPod: ({ hostDevice }) => {
+      const own = pods().find((each) => each.hostDevice === hostDevice)
+      const netns = own && netnsOf(own)
+      return netns && LiveView.ofPod(netns)
+    },
+    nodeAddrs: () => listAddresses(netlink).map(({ addr }) => addr),
+    programs: () => programsOf(netlink, ebpf, generation()),
+    policy: policyOf(policy),
+  }
+}
+
+function programsOf(
+  netlink: Netlink,
+  ebpf: EbpfState,
+  generation: Generation | undefined,
+): PredictPrograms | undefined {
+  return (
+    generation && {
+      isAttached: (hostDevice) => programsAt(netlink, ebpf, hostDevice) === 'all',
+      lookUp: (map, key) => generation.map(map).get(key),
+    }
+  )
+}
+
+function policyOf(sources: PolicySources): PredictPolicy {
+  return {
+    state: sources.state,
+    nodes: () => sources.view.nodes,
+    explain: (packet, direction) => explain(sources.view, packet)[direction],
+    inKernel: async (pod, direction) => kernelReport(sources, pod, direction),
+  }
+}
 
 export function predictDepsOf(
   { nodeName, settings }: Pick<AgentConfig, 'nodeName' | 'settings'>,
@@ -14,21 +78,16 @@ export function predictDepsOf(
     pods,
     network,
   }: Pick<ReportingPartDeps, 'netlink' | 'ebpf' | 'cluster' | 'pods' | 'network'>,
-  rest: Pick<PredictDeps, 'generation' | 'policy'>,
+  rest: Pick<LiveSources, 'generation' | 'policy'>,
 ): PredictDeps {
   return {
     nodeName,
-    netlink,
-    pods: () => pods.endpoints,
-    netnsOf: (pod) => pods.netnsOf(pod),
     verdicts: () => network.state.remoteNodes?.verdicts ?? [],
     // pods keep addresses of CIDRs that their node has lost
     podCIDRs: () => [...(cluster.view.self?.podCIDRs ?? []), ...(network.state.formerCIDRs ?? [])],
-    nodeAddrs: () => listAddresses(netlink).map(({ addr }) => addr),
     clusterCIDRs: settings.clusterCIDRs,
     vxlanPort: settings.vxlanPort,
     podDevice: () => datapathKinds.bridge.podDevice,
-    ebpf,
-    ...rest,
+    ...livePartsOf({ netlink, ebpf, pods: () => pods.endpoints, netnsOf: (pod) => pods.netnsOf(pod), ...rest }),
   }
 }

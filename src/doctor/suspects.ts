@@ -1,0 +1,41 @@
+// Ways of which something may be wrong, and of which no packet has said so: a packet is sent on each of them, so that what is found is found by packets. Pure.
+import { neighbourSigns } from './neighbours.ts'
+import { natureOf } from './ranks.ts'
+import { type Names } from './extent.ts'
+import { ownProblems } from './agents.ts'
+import { type NodeAnswers, type PlannedPacket } from './types.ts'
+import { wayPacket } from './ring.ts'
+
+const mostSuspects = 16
+
+type Way = { readonly from: string; readonly to: string }
+
+/** What agents say is broken, and what looks wrong in kernels. */
+function suspectWays(answers: readonly NodeAnswers[], names: Names): Way[] {
+  const signs = [
+    ...ownProblems(answers, names).filter(({ code }) => natureOf(code).rank === 'seen'),
+    ...neighbourSigns(answers),
+  ]
+  return signs.flatMap(({ extent: { at, peers = [] } }) =>
+    at === undefined ? [] : peers.map((to) => ({ from: at, to })),
+  )
+}
+
+/** The packets that are still to be followed; `planned` are those that are followed already. */
+export function suspectPackets(
+  answers: readonly NodeAnswers[],
+  names: Names,
+  planned: readonly PlannedPacket[],
+): PlannedPacket[] {
+  const known = new Set(
+    planned.map(({ from, to, protocol, family }) => `${from.node} ${to.node} ${protocol} ${family}`),
+  )
+  const packets = suspectWays(answers, names).flatMap(({ from, to }) => wayPacket(answers, from, to))
+  const wanted = packets.filter(({ from, to, protocol, family }) => {
+    const key = `${from.node} ${to.node} ${protocol} ${family}`
+    if (known.has(key)) return false
+    known.add(key)
+    return true
+  })
+  return wanted.slice(0, mostSuspects)
+}
