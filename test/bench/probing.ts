@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { askAll } from '#/api/client.ts'
 import { socketTransport } from '#/api/socket-transport.ts'
 import { breakLab, mendLab } from '#/lab/faults/break.ts'
+import { nodeStatus } from '#/lab/kubelet-objects.ts'
 import { LabPaths } from '#/lab/paths.ts'
 import {
   type Benchmark,
@@ -24,6 +25,7 @@ import {
   dualStackNode,
   nodeAddr6Of,
   nodeAddrOf,
+  nodeNameOf,
   numbers,
   podCIDR6Of,
   podCIDROf,
@@ -123,22 +125,34 @@ async function detections({ rounds, shapes: count }: Settings, say: (line: strin
   return found
 }
 
+const macs = { host: '02:00:00:00:00:02', others: '02:00:00:00:00:01' } as const
+
 /** A namespace that answers for all other nodes and their gateways, natively. */
-function answerForAll(host: BenchNetns, others: BenchNetns, peers: number): void {
-  host.sh(`ip link set wire netns ${others.name}; ip addr add ${nodeAddr6Of(1)}/${underlayCIDR6.length} dev eth0 nodad`)
-  others.sh(`ip link set wire address 02:00:00:00:00:01 up
+export function answerForAll(host: BenchNetns, others: BenchNetns, peers: number): void {
+  host.sh(
+    `ip link set eth0 address ${macs.host}; ip link set wire netns ${others.name}; ip addr add ${nodeAddr6Of(1)}/${underlayCIDR6.length} dev eth0 nodad`,
+  )
+  others.sh(`ip link set wire address ${macs.others} up
     ip route add local ${underlayCIDR} dev lo; ip route add local ${clusterCIDR} dev lo
     ip route add table local ${nodeAddrOf(1)} dev wire; ip route add table local ${podCIDROf(1)} via ${nodeAddrOf(1)} dev wire
     ip -6 route add local ${underlayCIDR6} dev lo; ip -6 route add local ${clusterCIDR6} dev lo
     ip -6 route add table local ${nodeAddr6Of(1)} dev wire
     ip -6 route add table local ${podCIDR6Of(1)} via ${nodeAddr6Of(1)} dev wire
     sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1`)
-  const mac = host.sh('cat /sys/class/net/eth0/address').trim()
-  others.sh(`ip -6 neigh add ${nodeAddr6Of(1)} lladdr ${mac} dev wire nud permanent`)
+  others.sh(`ip -6 neigh add ${nodeAddr6Of(1)} lladdr ${macs.host} dev wire nud permanent`)
   const neighbours = numbers(2, peers).map(
-    (number) => `neigh add ${nodeAddr6Of(number)} lladdr 02:00:00:00:00:01 dev eth0 nud permanent`,
+    (number) => `neigh add ${nodeAddr6Of(number)} lladdr ${macs.others} dev eth0 nud permanent`,
   )
   host.sh(`ip -6 -batch - <<'END'\n${neighbours.join('\n')}\nEND`)
+}
+
+/** The node as a kubelet tells it that is well: only of such an answer is expected. */
+export function readyNode(number: number) {
+  const node = dualStackNode(number)
+  return {
+    ...node,
+    status: nodeStatus({ name: nodeNameOf(number), subnet: 1, addrs: [nodeAddrOf(number), nodeAddr6Of(number)] }, ''),
+  }
 }
 
 type Cost = { readonly cpuMsPerS: number; readonly sentPerS: number }
@@ -159,7 +173,7 @@ async function cost(peers: number, intervalS: number, watchMs: number, rounds: n
   const [host, others] = [rig.node('node'), rig.netns('others')]
   answerForAll(host, others, peers)
   const api = await rig.api(host)
-  await api.createNodes(numbers(1, peers), dualStackNode)
+  await api.createNodes(numbers(1, peers), readyNode)
   const agent = await rig.agent(host, api, {
     clusterCIDRs: [clusterCIDR, clusterCIDR6],
     env: { CAUSEWAY_ROUTING: 'auto', CAUSEWAY_PROBE_INTERVAL_S: String(intervalS) },
