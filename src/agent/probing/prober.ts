@@ -32,7 +32,7 @@ export type ProberDeps = {
   readonly openSocket?: OpenSocket
 }
 
-type Asked = { readonly way: WayState; readonly dst: string; readonly atRealMs: number }
+type Asked = { readonly way: WayState; readonly atRealMs: number }
 
 export class Prober implements Disposable {
   readonly #deps: ProberDeps
@@ -127,7 +127,7 @@ export class Prober implements Disposable {
     const sent = this.#sockets.send({ src, dst, seq, sizeBytes })
     if (typeof sent === 'object') return way.refused(seq, sent, nowMs)
     if (tunnel) add(this.#sentInTunnel, tunnel.dst)
-    this.#asked.set(seq, { way, dst: String(dst), atRealMs: sent })
+    this.#asked.set(seq, { way, atRealMs: sent })
   }
 
   /** Takes in what has come. */
@@ -140,11 +140,10 @@ export class Prober implements Disposable {
       }
       const asked = this.#asked.get(received.seq)
       if (asked === undefined) continue
-      const { way, dst, atRealMs } = asked
+      const { way, atRealMs } = asked
       if (received.kind === 'refusal') way.refused(received.seq, received.refusal, nowMs)
-      // somebody else may not answer for the one who was asked
-      else if (String(received.from) === dst) way.answered(received.seq, nowMs, rttOf(atRealMs, received.atMs))
-      else continue
+      // whoever has the cookie got the request: the network address of an IPv6 subnet is answered for from another one
+      else way.answered(received.seq, nowMs, rttOf(atRealMs, received.atMs))
       this.#asked.delete(received.seq)
     }
     for (const [seq, { way }] of this.#asked) if (!way.waitsFor(seq)) this.#asked.delete(seq)
