@@ -16,7 +16,8 @@ const mostPauseMs = 1_000
 const stallMs = 1_000
 /** Between two probes to a way that somebody has asked for. */
 const askEveryMs = 50
-const sizes: readonly Size[] = ['small', 'full']
+/** The large ones go with small ones, and are looked at before these (WayState). */
+const sizes: readonly Size[] = ['full', 'small']
 const seqLimit = 0x1_0000
 
 export type ProberDeps = {
@@ -73,7 +74,7 @@ export class Prober implements Disposable {
 
   #wake(): void {
     try {
-      this.look()
+      this.#look()
     } catch (error) {
       this.#deps.onError(error)
     }
@@ -90,16 +91,16 @@ export class Prober implements Disposable {
   }
 
   /** Takes in what has come, and sends what is due. */
-  look(): void {
+  #look(): void {
     const nowMs = this.#nowMs
-    this.receive()
+    this.#receive()
     const isStalled = nowMs - this.#wakeMs > stallMs
     this.#wakeMs = nowMs
     this.#takeTargets(nowMs)
     for (const way of this.#ways.values()) {
       if (isStalled) way.forget()
       else way.expire(nowMs)
-      for (const size of sizes) if (way.dueMs(size, nowMs) <= nowMs + toleranceMs) this.send(way, size, nowMs)
+      for (const size of sizes) if (way.dueMs(size, nowMs) <= nowMs + toleranceMs) this.#send(way, size, nowMs)
     }
     this.#deps.onRound()
   }
@@ -117,7 +118,7 @@ export class Prober implements Disposable {
   }
 
   /** Sends a probe at once. */
-  send(way: WayState, size: Size, nowMs: number): void {
+  #send(way: WayState, size: Size, nowMs: number): void {
     const sizeBytes = way.bytesOf(size)
     if (sizeBytes === undefined) return
     const { src, dst, tunnel } = way.target
@@ -131,7 +132,7 @@ export class Prober implements Disposable {
   }
 
   /** Takes in what has come. */
-  receive(): void {
+  #receive(): void {
     const nowMs = this.#nowMs
     for (const received of this.#sockets.receive()) {
       if (received.kind === 'probe') {
@@ -156,13 +157,13 @@ export class Prober implements Disposable {
     for (const way of ways) this.#guests.add(way)
     try {
       for (let turn = 0; turn < count; turn++) {
-        for (const way of ways) for (const size of sizes) this.send(way, size, this.#nowMs)
+        for (const way of ways) for (const size of sizes) this.#send(way, size, this.#nowMs)
         await sleep(clock, askEveryMs, signal)
-        this.receive()
+        this.#receive()
       }
       while (ways.some(({ isWaiting }) => isWaiting) && !signal.aborted) {
         await sleep(clock, leastPauseMs, signal)
-        this.receive()
+        this.#receive()
         for (const way of ways) way.expire(this.#nowMs)
       }
       return ways
