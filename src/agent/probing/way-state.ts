@@ -164,7 +164,7 @@ export class WayState {
   /** Whether only packets of the full size are lost. */
   get isSmallOnly(): boolean {
     const { isBroken, lostSinceMs } = this.sizes.full
-    return isBroken && !this.isFailing && this.#arrivedMs > lostSinceMs
+    return isBroken && !this.isFailing && !this.#isLossy && this.#arrivedMs > lostSinceMs
   }
 
   /** Whether packets of the full size arrive. */
