@@ -168,7 +168,7 @@ function echoesSent(host: BenchNetns): number {
   return Number(at < 0 ? 0 : values![at]) + Number(v6)
 }
 
-async function cost(peers: number, intervalS: number, watchMs: number, rounds: number): Promise<Cost[]> {
+export async function cost(peers: number, intervalS: number, watchMs: number, rounds: number): Promise<Cost[]> {
   await using rig = new Rig()
   const [host, others] = [rig.node('node'), rig.netns('others')]
   answerForAll(host, others, peers)

@@ -74,7 +74,10 @@ test('packets that are lost here and there are no break, and are told as loss af
         if (ms < 50_000) assert.equal(sim.way.isLossy, false, 'not before a minute')
       }
       if (percent <= 20) assert.equal(silentMs, 0, `${percent} % with seed ${seed}: no break`)
-      assert.ok(smallOnlyMs <= (percent > 20 ? 15_000 : 0), `${percent} % with seed ${seed}: ${smallOnlyMs} ms of large ones lost`)
+      assert.ok(
+        smallOnlyMs <= (percent > 20 ? 15_000 : 0),
+        `${percent} % with seed ${seed}: ${smallOnlyMs} ms of large ones lost`,
+      )
       assert.ok(silentMs < 15_000, `${percent} % with seed ${seed}: ${silentMs} ms of breaks`)
       if (percent >= 20) assert.ok(sim.way.isLossy, `${percent} % with seed ${seed}: told as loss`)
       sim.fate = () => 1
