@@ -22,6 +22,7 @@ import { stopRequested } from './signals.ts'
 const untoldStatus = 3
 
 const doctorOptions = {
+  bundle: { type: 'string', value: 'FILE', help: 'of a support bundle, without packets' },
   watch: { type: 'boolean', help: 'again and again: what came, what went; until Ctrl-C' },
   ...agentOptions,
 } as const satisfies OptionTable
@@ -73,7 +74,15 @@ ${agentOptionsNote} With --node it says what is wrong at or with that node, and 
   run: async (args) => {
     const { values, positionals } = options(args, doctorOptions)
     noMore(positionals)
-    const { node, watch: isWatching, json, ...choice } = values
+    const { node, watch: isWatching, json, bundle, ...choice } = values
+    if (bundle !== undefined) {
+      const other = isWatching ? 'watch' : Object.keys(choice)[0]
+      if (other !== undefined) throw new UsageError(`--${other}: a bundle has no agents`)
+      const told = await (await import('./doctor-bundle.ts')).examineBundle(bundle, node)
+      if (json) printJson(doctorJson(told))
+      else print(renderDiagnosis(told, tableWidth()))
+      return exitStatusOf(told)
+    }
     if (chosenSource(choice).kind === 'lab') makeTracePrograms()
     try {
       return await withAgents(choice, async (agents) => {

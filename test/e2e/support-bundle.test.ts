@@ -140,6 +140,8 @@ suite('support bundle', { timeout: 240_000 }, () => {
     const { status, stdout } = run(causeway, ['trace', podOn('node-1').name, far.name, '--bundle', file])
     assert.equal(status, 1)
     assert.match(stdout, /WOULD END: it would end on node-1, cw-br0: .*blackhole .*\[CW1302\]\nremedy: /)
+    const doctor = run(causeway, ['doctor', '--bundle', file, '--json'])
+    assert.equal(doctor.status, 0, doctor.stdout)
   })
 
   test('the file is for its owner alone, and has no secret', async () => {
