@@ -9,11 +9,13 @@ import { controllerBenchmark } from './controller.ts'
 import { costsBenchmark } from './costs.ts'
 import { datapathBenchmark } from './datapath.ts'
 import { descriptorsBenchmark } from './descriptors.ts'
+import { doctorBenchmark } from './doctor.ts'
 import { failoverBenchmark } from './failover.ts'
 import { nodesBenchmark } from './nodes.ts'
 import { podsBenchmark } from './pods.ts'
 import { policyBenchmark } from './policy.ts'
 import { policyIndexBenchmark } from './policy-index.ts'
+import { probingBenchmark } from './probing.ts'
 import { machine, markdownOf, textOf, withSection } from './report.ts'
 import { endAll } from './rig.ts'
 import { traceBenchmark } from './trace.ts'
@@ -30,6 +32,8 @@ const benchmarks: readonly Benchmark[] = [
   costsBenchmark,
   policyIndexBenchmark,
   traceBenchmark,
+  doctorBenchmark,
+  probingBenchmark,
 ]
 const page = new URL('../../docs/benchmarks.md', import.meta.url)
 
