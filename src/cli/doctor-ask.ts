@@ -25,7 +25,10 @@ function slim(facts: NodeFacts): NodeFacts {
     bridgeEntries: [],
     sysctls: {},
     listeners: [],
-    chains: each.chains.map(({ rules: _, ...chain }) => chain),
+    chains: each.chains.map((chain) => {
+      const { rules: _, ...rest } = chain
+      return rest
+    }),
   }))
   return { ...facts, namespaces }
 }

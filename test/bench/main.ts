@@ -15,6 +15,7 @@ import { nodesBenchmark } from './nodes.ts'
 import { podsBenchmark } from './pods.ts'
 import { policyBenchmark } from './policy.ts'
 import { policyIndexBenchmark } from './policy-index.ts'
+import { probingBenchmark } from './probing.ts'
 import { machine, markdownOf, textOf, withSection } from './report.ts'
 import { endAll } from './rig.ts'
 import { traceBenchmark } from './trace.ts'
@@ -32,6 +33,7 @@ const benchmarks: readonly Benchmark[] = [
   policyIndexBenchmark,
   traceBenchmark,
   doctorBenchmark,
+  probingBenchmark,
 ]
 const page = new URL('../../docs/benchmarks.md', import.meta.url)
 
