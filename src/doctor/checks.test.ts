@@ -184,7 +184,10 @@ test('an observer of a network does not call it a leftover', () => {
   )
   const observed = answers.map((each) => ({
     ...each,
-    status: { ...each.status!, observes: { network: 'flannel', backend: 'vxlan' } as const },
+    status: {
+      ...each.status!,
+      observes: { network: 'flannel', backend: 'vxlan', vni: 1, port: 8472, podDevice: 'cni0' } as const,
+    },
   }))
   assert.deepEqual(
     leftoversIn(observed).map(({ network }) => network),
