@@ -25,7 +25,7 @@ function slim(facts: NodeFacts): NodeFacts {
     bridgeEntries: [],
     sysctls: {},
     listeners: [],
-    chains: each.chains.map(({ rules: _, ...chain }) => chain),
+    chains: each.chains.map(({ tool, family, table, chain }) => ({ tool, family, table, chain })),
   }))
   return { ...facts, namespaces }
 }

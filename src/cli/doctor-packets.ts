@@ -26,10 +26,10 @@ async function follow(agents: ReadonlyMap<string, AgentOfNode>, packet: PlannedP
   }
 }
 
-/** Follows all of them, in their order as far as nodes are free. `agents` are those that answer, by node. */
+/** Follows all of them, in their order as far as nodes are free; the outcomes are in that order. */
 export async function followPackets(
-  agents: ReadonlyMap<string, AgentOfNode>,
   packets: readonly PlannedPacket[],
+  followOne: (packet: PlannedPacket) => Promise<FollowedPacket>,
 ): Promise<FollowedPacket[]> {
   const followed: FollowedPacket[] = []
   const left = new Map(packets.entries())
@@ -46,7 +46,7 @@ export async function followPackets(
       if (!isFree(packet)) continue
       left.delete(index)
       change(packet, 1)
-      const done = follow(agents, packet).then((each) => {
+      const done = followOne(packet).then((each) => {
         followed[index] = each
         change(packet, -1)
         running.delete(done)
@@ -72,16 +72,18 @@ export async function followRing(asked: readonly AskedNode[], about: string | un
   const agents = new Map(answering.map(({ agent }) => [agent.node, agent]))
   const { packets: ring, left } = ringOf(answers, about)
   const planned = [...ring, ...suspectPackets(answers, namesIn(answers), ring)]
-  const packets = [...(await followPackets(agents, planned))]
+  const followAll = async (some: readonly PlannedPacket[]): Promise<FollowedPacket[]> =>
+    followPackets(some, async (packet) => follow(agents, packet))
+  const packets = await followAll(planned)
   for (let round = 0; round < mostOthers; round++) {
     const isOpen = (packet: FollowedPacket): boolean =>
       isDenied(packet) && !packets.some((other) => isBetweenSame(packet, other) && !isDenied(other))
     const open = new Map(packets.filter(isOpen).map((packet) => [keyOf(packet), packet]))
     const others = [...open.values()].flatMap((packet) => otherPods(answers, packet, packets) ?? [])
     if (others.length === 0) break
-    packets.push(...(await followPackets(agents, others)))
+    packets.push(...(await followAll(others)))
   }
-  packets.push(...(await followPackets(agents, worthAgain(packets).slice(0, mostAgain))))
+  packets.push(...(await followAll(worthAgain(packets).slice(0, mostAgain))))
   return { packets, left }
 }
 
