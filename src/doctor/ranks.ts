@@ -111,7 +111,7 @@ const natures: Readonly<Record<string, Nature>> = {
   CW8102: nature('state', 'anywhere', { isOf: ['ways'], does: ['ways', 'size'] }),
   CW8103: cutsOff,
   CW8104: nature('made', 'anywhere', { does: ['ways', 'sessions', 'api'] }),
-  CW8105: cutsOff,
+  CW8105: sendsAstray,
 }
 
 const explainsNothing = nature('made', 'anywhere', {})
