@@ -24,6 +24,9 @@ function isAtPlace({ code, extent: { at } }: Sign, { wireBehind, node }: Loss): 
   return node === undefined || node === at
 }
 
+/** Of several problems of one chain the last of these is the cause. */
+const chainOrder = ['CW7006', 'CW7001', 'CW7004']
+
 /** Rules that are missing from a chain explain what that chain drops, and no other. */
 const isOfChain = (cause: Sign, { object, message }: Sign): boolean =>
   object === cause.object || message.includes(`table ${cause.object.replace('chain/', '').replace(/ \S+$/, '')} `)
@@ -35,8 +38,8 @@ function explained(cause: Sign, sign: Sign): number {
   const { loss } = sign
   const isRules = loss === undefined && natureOf(sign.code).isOf.includes('rules')
   if (isRules) {
-    const isMaker = natureOf(cause.code).does.includes('rules') && touches(cause.extent, sign.extent)
-    return isMaker && isOfChain(cause, sign) ? certain : 0
+    const isMaker = chainOrder.indexOf(cause.code) > chainOrder.indexOf(sign.code)
+    return isMaker && touches(cause.extent, sign.extent) && isOfChain(cause, sign) ? certain : 0
   }
   if (rank(cause) >= rank(sign)) return 0
   if (loss !== undefined && isBlamed(cause, loss)) return certain
