@@ -175,7 +175,7 @@ export class NetworkPart implements AsyncDisposable {
   }
 
   /** What probes tell of the ways to other nodes. */
-  get probing(): Pick<Probing, 'report' | 'probe' | 'status' | 'ways' | 'lasting'> {
+  get probing(): Pick<Probing, 'report' | 'probe' | 'status' | 'ways' | 'problems' | 'lasting'> {
     return this.#probing
   }
 

@@ -9,7 +9,7 @@ import { type Netlink } from '#/kernel/netlink.ts'
 import { NftClient } from '#/kernel/nftables.ts'
 import { type Logger, messageOf } from '#/lib/log.ts'
 import { type Signal } from '#/lib/signal.ts'
-import { oneOfEach, type Problem, problem } from '#/model/problems.ts'
+import { oneOfEach, type Problem, problem, problemId } from '#/model/problems.ts'
 import { policyTableName } from '#/model/names.ts'
 import { objectKinds } from '#/model/object-kinds.ts'
 import { datapathSource } from '#/settings/precedence.ts'
@@ -127,7 +127,7 @@ export class ReportingPart implements AsyncDisposable {
     )
     const node = () => cluster.ownNode
     this.#nodeEvents = this.#stack.use(new NodeEvents(config.nodeName, { node, recorder }))
-    this.#pathEvents = this.#stack.use(new PathEvents(config.nodeName, { node, recorder }))
+    this.#pathEvents = this.#stack.use(new PathEvents({ node, recorder }))
     const ofNode = { client, node, outage: client.outage, log }
     this.#patchers = [
       routingPublisher({ ...ofNode, state: () => network.state.routingState }),
@@ -264,8 +264,11 @@ export class ReportingPart implements AsyncDisposable {
     this.#cniInstaller?.notice()
     for (const patcher of this.#patchers) patcher.notice()
     const ofNode = this.#failures.filter(({ kind }) => objectKinds[kind].node !== 'pod')
-    this.#pathEvents.update(this.#deps.network.probing.lasting)
-    this.#nodeEvents.update([...problems, ...problemsOfObjects(ofNode)])
+    const { lasting, problems: ofPaths } = this.#deps.network.probing
+    this.#pathEvents.update(lasting)
+    const ids = new Set(ofPaths.map(problemId))
+    const others = problems.filter((each) => !ids.has(problemId(each)))
+    this.#nodeEvents.update([...others, ...problemsOfObjects(ofNode)])
   }
 
   #status(): AgentStatus {

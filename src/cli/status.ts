@@ -1,5 +1,4 @@
 // `causeway status`: every object an agent keeps in its kernel, and how it is.
-import { type PeerWay } from '#/api/schemas/peers.ts'
 import { type AgentStatus } from '#/api/schemas/status.ts'
 import { table } from '#/lib/table.ts'
 import { ageSince } from './age.ts'
@@ -9,6 +8,7 @@ import { noMore, options } from './args.ts'
 import { type Action } from './command.ts'
 import { print, printJson, tableWidth } from './output.ts'
 import { problemLines } from './problem-lines.ts'
+import { waysLines } from './ways-text.ts'
 
 function isFine({ value }: AgentAnswer<AgentStatus>): boolean {
   return value?.readiness.state === 'ready'
@@ -52,25 +52,6 @@ function policyLine({ policy }: AgentStatus): string[] {
   }
 }
 
-function waysLines({ ways }: AgentStatus): string[] {
-  if (ways === undefined) return []
-  if (!ways.isOn) return ['ways: other nodes are not probed (CAUSEWAY_PROBE_INTERVAL_S=0)']
-  const { nodes, ok, others, rttMs } = ways
-  if (nodes === 0) return ['ways: no other node to ask']
-  const unknown = others.filter(({ state }) => state === 'unknown').length
-  const besides = unknown === 0 ? '' : `, ${unknown} not known yet`
-  const time = rttMs === undefined ? '' : `; p50 ${rttMs.toFixed(rttMs < 10 ? 2 : 0)} ms`
-  return [
-    `ways: ${ok} of ${ways.ways} answer${besides}, ${nodes} node${nodes === 1 ? '' : 's'} asked${time}`,
-    ...others.flatMap((way) => (way.state === 'unknown' ? [] : [wayLine(way)])),
-  ]
-}
-
-function wayLine({ node, path, family, way, dst, state, sinceMs, small }: PeerWay): string {
-  const loss = state === 'lossy' ? `, ${small.sent - small.answered} of ${small.sent} lost` : ''
-  return `  ${node} ${path} IPv${family} ${way} ${dst}: ${state} for ${ageSince(sinceMs)}${loss}`
-}
-
 function render(value: AgentStatus): string {
   const { api } = value
   const lines = [
@@ -78,7 +59,7 @@ function render(value: AgentStatus): string {
     ...observesLine(value),
     ...datapathLine(value),
     ...policyLine(value),
-    ...waysLines(value),
+    ...(value.ways === undefined ? [] : waysLines(value.ways, Date.now())),
     `API: ${api.phase}, ${api.nodes} nodes${api.inSync ? '' : ', never in sync'}${api.lastError ? `, last error: ${api.lastError}` : ''}`,
     '',
     table(

@@ -76,7 +76,7 @@ type Chosen = {
 export function wishOf(chosen: Chosen, port: number | undefined): TraceWish {
   const named = (['icmp', 'tcp', 'udp'] as const).filter((name) => chosen[name] === true)
   if (named.length > 1) throw new UsageError(`--${named.join(' and --')}: a probe is one of them`)
-  const protocol: TraceProtocol = named[0] ?? (port !== undefined ? 'tcp' : chosen.ways === true ? 'udp' : 'icmp')
+  const protocol: TraceProtocol = named[0] ?? (port !== undefined || chosen.ways === true ? 'tcp' : 'icmp')
   if (protocol === 'icmp' && chosen.ways === true) throw new UsageError('--ways: ICMP has no ports; use --udp or --tcp')
   if (protocol === 'icmp' && port !== undefined) throw new UsageError('--icmp: ICMP has no ports')
   const sizeBytes = chosen.size === undefined ? undefined : wholeNumber('size', chosen.size)
@@ -110,9 +110,11 @@ function write(option: 'html' | 'pcap', path: string, content: string | Uint8Arr
   }
 }
 
-type Besides = { readonly json?: boolean | undefined } & Readonly<Record<(typeof ofPackets)[number], unknown>>
+type Besides = { readonly json?: boolean | undefined; readonly html?: string | undefined } & Readonly<
+  Record<(typeof ofPackets)[number], unknown>
+>
 /** What there is only of packets that were seen, or of agents that are there. */
-const ofPackets = ['pcap', 'bytes', 'ways', 'html', 'lab', 'kubeconfig', 'context', 'agents-namespace'] as const
+const ofPackets = ['pcap', 'bytes', 'ways', 'lab', 'kubeconfig', 'context', 'agents-namespace'] as const
 
 /** What a bundle's nodes would do; returns the exit status. */
 async function tellOfBundle(path: string, asked: TraceOptions, values: Besides): Promise<number> {
@@ -123,6 +125,7 @@ async function tellOfBundle(path: string, asked: TraceOptions, values: Besides):
   const told = await foretell(path, asked)
   if (values.json === true) printJson(foretoldJson(told))
   else print(renderForetold(told, tableWidth()))
+  if (values.html !== undefined) write('html', values.html, tracePage(foretoldJson(told), `causeway ${version()}`))
   return foretoldStatus(told)
 }
 

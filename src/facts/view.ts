@@ -23,7 +23,7 @@ import { wayOf } from './way.ts'
 const isState = (word: string): word is NeighbourState => neighbourStates.some((each) => each === word)
 
 function linkOf(told: NamespaceFacts['links'][number], { indices }: NamespaceState): ViewLink {
-  const { index, name, kind, mac, mtuBytes, isUp, master, vxlan, hasNoArp = false, isEthernet, port } = told
+  const { index, name, kind, mac, mtuBytes, isUp, hasCarrier, master, vxlan, hasNoArp = false, isEthernet, port } = told
   return {
     index,
     name,
@@ -31,6 +31,7 @@ function linkOf(told: NamespaceFacts['links'][number], { indices }: NamespaceSta
     mac,
     mtuBytes,
     isUp,
+    hasCarrier,
     ...(master !== undefined && { master: indices.of(master) }),
     ...(vxlan && {
       vxlan: { id: vxlan.vni, port: vxlan.port, ...(vxlan.local !== undefined && { local: addrIn(vxlan.local) }) },

@@ -13,7 +13,7 @@ import {
 
 /**
  * NET_ADMIN: devices, routes, neighbours, nftables, sysctls of the network. SYS_ADMIN: setns(2) into the network namespaces of
- * pods demands it; there is no smaller one. NET_BIND_SERVICE: BGP's port is below 1024. NET_RAW: unnumbered BGP neighbours are found
+ * pods demands it; there is no smaller one. NET_BIND_SERVICE: BGP's port is below 1024. NET_RAW: other nodes are probed, unnumbered BGP neighbours are found
  * by an ICMPv6 echo, and the addresses of new pods are announced. The eBPF datapath needs no other: CAP_BPF and CAP_PERFMON are parts of
  * SYS_ADMIN (capabilities(7)), and seccomp's default profile lets who has that call bpf(2).
  */

@@ -15,8 +15,10 @@ import { nodesBenchmark } from './nodes.ts'
 import { podsBenchmark } from './pods.ts'
 import { policyBenchmark } from './policy.ts'
 import { policyIndexBenchmark } from './policy-index.ts'
+import { probingBenchmark } from './probing.ts'
 import { machine, markdownOf, textOf, withSection } from './report.ts'
 import { endAll } from './rig.ts'
+import { traceBenchmark } from './trace.ts'
 
 const benchmarks: readonly Benchmark[] = [
   podsBenchmark,
@@ -29,7 +31,9 @@ const benchmarks: readonly Benchmark[] = [
   descriptorsBenchmark,
   costsBenchmark,
   policyIndexBenchmark,
+  traceBenchmark,
   doctorBenchmark,
+  probingBenchmark,
 ]
 const page = new URL('../../docs/benchmarks.md', import.meta.url)
 

@@ -31,8 +31,8 @@ type StatusJson = {
 class FlannelLab extends TestLab {
   pods: UpReport['pods'] = []
 
-  podOn(node: string): string {
-    return this.pods.find((each) => each.node === node)!.name
+  podOn(node: string, index = 0): string {
+    return this.pods.filter((each) => each.node === node)[index]!.name
   }
 
   trace(...args: readonly string[]): TraceJson {
@@ -220,7 +220,7 @@ suite('observing flannel with vxlan', { timeout: 240_000 }, () => {
   after(() => lab[Symbol.dispose]())
 
   test('a healthy cluster: every expected place is seen in both families, and nothing is wrong', () => {
-    lab.pods = lab.up('--network', 'flannel-vxlan', '--nodes', '2', '--pods', '1').pods
+    lab.pods = lab.up('--network', 'flannel-vxlan', '--nodes', '2', '--pods', '2').pods
     const [one, two] = [lab.podOn('node-1'), lab.podOn('node-2')]
     assert.equal(lab.healthy(one, two).verdict.fullBytes, 1450)
     // flannel-v6.1 has less room than the pods' devices say, and tells so
@@ -228,9 +228,10 @@ suite('observing flannel with vxlan', { timeout: 240_000 }, () => {
     lab.healthy(two, `${one}:8080`, '--family', '6')
     lab.healthy('node-1', two, '--udp')
     lab.healthy(one, 'node-2')
+    lab.healthy(one, `${lab.podOn('node-1', 1)}:8080`)
     for (const { value } of lab.status()) {
       assert.equal(value!.readiness.state, 'ready')
-      assert.equal(value!.endpoints.length, 1)
+      assert.equal(value!.endpoints.length, 2)
       assert.deepEqual(
         value!.verdicts.map(({ way }) => way),
         ['vxlan', 'vxlan'],

@@ -3,13 +3,8 @@ import { test } from 'node:test'
 import { TestLab } from '../e2e/harness.ts'
 import { play, possibleIn } from './play.ts'
 
-/** What is told only after a minute: what firewalls of the old iptables do, what only counters show. */
-export const slowFaults: readonly string[] = [
-  'overlay-port-blocked',
-  'overlay-port-blocked-one-way',
-  'leftover-program',
-  'forward-drop-legacy',
-]
+/** What is told only after a minute: what firewalls of the old iptables do. */
+export const slowFaults: readonly string[] = ['forward-drop-legacy']
 
 /** Plays all faults that a lab of these options can have, but those that take long; or those of `names`. */
 export function playAll(what: string, options: readonly string[], names?: readonly string[]): void {

@@ -158,6 +158,21 @@ test('a way that breaks is told of, and a way through which only small packets g
   assert.match(textsOf(probing), /172\.30\.2\.2 are lost \(this node says: /)
 })
 
+test('connection tracking has one entry for each way, however many probes went', async () => {
+  using scene = new Scene()
+  // where nobody asks for connections, the kernel keeps none
+  for (const each of [scene.host, scene.peer])
+    each.sh(
+      "nft 'add table inet t; add chain inet t o { type filter hook output priority 0; }; add rule inet t o ct state new accept'",
+    )
+  await using probing = scene.probing()
+  probing.start()
+  await until(() => statesOf(probing).join() === allOk.join(), 'all answers')
+  await until(() => probing.report().ways.every(({ small }) => small.sent >= 10), 'some have gone')
+  for (const each of [scene.host, scene.peer])
+    assert.equal(Number(each.sh('sysctl -n net.netfilter.nf_conntrack_count')), 4)
+})
+
 test('who answers nothing at all is one finding, which this node does not tell as its own for a minute', async () => {
   using scene = new Scene()
   await using probing = scene.probing()

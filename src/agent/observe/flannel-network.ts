@@ -17,7 +17,7 @@ import { FoundPods } from './found-pods.ts'
 
 /** The Linux kernel's default port, which flannel leaves as it is. */
 const defaultPort = 8472
-/** Several requests of one trace or report are answered from one reading. */
+/** Several requests of one trace are answered from one reading. */
 const freshMs = 300
 
 const nothing: Compared = { verdicts: [], objects: [], problems: [] }
@@ -85,12 +85,16 @@ export class FlannelNetwork implements Disposable {
     return listAddresses(this.netlink).map(({ addr }) => addr)
   }
 
-  /** Reads the kernel, unless that was just done. Rejects with KernelError. */
-  async refresh(): Promise<Compared> {
-    const { nowMs } = this.#deps
-    if (this.#readMs === undefined || nowMs() - this.#readMs > freshMs)
-      await (this.#reading ??= this.#read().finally(() => (this.#reading = undefined)))
+  /** Reads the kernel. Rejects with KernelError. */
+  async read(): Promise<Compared> {
+    await (this.#reading ??= this.#read().finally(() => (this.#reading = undefined)))
     return this.#compared
+  }
+
+  /** Reads the kernel, unless that was just done. Rejects with KernelError. */
+  async refresh(): Promise<void> {
+    const { nowMs } = this.#deps
+    if (this.#readMs === undefined || nowMs() - this.#readMs > freshMs) await this.read()
   }
 
   /** As of the last reading. */

@@ -110,7 +110,7 @@ export class ObservingAgent implements AsyncDisposable {
 
   async #status(): Promise<AgentStatus> {
     const { nodeName } = this.#config
-    const { verdicts, objects, problems } = await this.#network.refresh()
+    const { verdicts, objects, problems } = await this.#network.read()
     const all = oneOfEach([...problems, ...(await this.#network.firewallProblems()), ...this.#network.podProblems])
     const { state, reasons } = this.#readiness(all)
     const nowMs = Date.now()

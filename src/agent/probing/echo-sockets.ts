@@ -23,7 +23,7 @@ const mostAtOnce = 512
 const largestBytes = 65_535
 
 export type Received =
-  | { readonly kind: 'answer'; readonly seq: number; readonly from: Addr; readonly atMs: number | undefined }
+  | { readonly kind: 'answer'; readonly seq: number; readonly atMs: number | undefined }
   | { readonly kind: 'refusal'; readonly seq: number; readonly refusal: Refusal }
   /** A probe of another agent. */
   | { readonly kind: 'probe'; readonly from: Addr }
@@ -113,9 +113,7 @@ export class EchoSockets implements Disposable {
     const { seq } = packet
     switch (packet.kind) {
       case 'reply':
-        return equalBytes(packet.cookie, this.#cookie)
-          ? { kind: 'answer', seq, from, atMs: receivedAtMs(fd) }
-          : undefined
+        return equalBytes(packet.cookie, this.#cookie) ? { kind: 'answer', seq, atMs: receivedAtMs(fd) } : undefined
       case 'request':
         return equalBytes(packet.cookie.subarray(0, mark.length), mark) ? { kind: 'probe', from } : undefined
       case 'error': {

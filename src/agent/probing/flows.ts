@@ -1,4 +1,5 @@
 // The flows between this node and those that live, from the verdicts and the counters of the tunnel. Pure.
+import { type Addr } from '#/lib/addr.ts'
 import { type Verdict } from '#/model/verdict.ts'
 import { type Flow } from './peer-silence.ts'
 
@@ -6,6 +7,14 @@ import { type Flow } from './peer-silence.ts'
 export type Packets = ReadonlyMap<string, number>
 
 type Known = { readonly flow: Flow; readonly end: string }
+
+/**
+ * The address of the other node that answers for its pods: its gateway. A flannel node has one only once it has pods; its VTEP has the network
+ * address from the beginning.
+ */
+export function answererOf({ dst, ...way }: Verdict): Addr {
+  return way.way === 'vxlan' && way.tunnel.vtepMac !== undefined ? way.tunnel.gateway : dst.at(1)
+}
 
 /** What follows from a verdict alone: there are thousands of them, and hardly any changes from one round to the next. */
 const known = new WeakMap<Verdict, Known>()
@@ -15,7 +24,7 @@ function knownOf(verdict: Verdict): Known | undefined {
   if (before) return before
   const { node, dst, way } = verdict
   if (way === 'none' || dst.size <= 2n) return undefined
-  const gateway = dst.at(1)
+  const gateway = answererOf(verdict)
   const made: Known =
     way === 'native'
       ? { flow: { key: `${node} ${dst}`, node, family: dst.family, way, gateway }, end: '' }

@@ -16,7 +16,8 @@ const mostPauseMs = 1_000
 const stallMs = 1_000
 /** Between two probes to a way that somebody has asked for. */
 const askEveryMs = 50
-const sizes: readonly Size[] = ['small', 'full']
+/** The large ones go with small ones, and are looked at before these (WayState). */
+const sizes: readonly Size[] = ['full', 'small']
 const seqLimit = 0x1_0000
 
 export type ProberDeps = {
@@ -32,7 +33,7 @@ export type ProberDeps = {
   readonly openSocket?: OpenSocket
 }
 
-type Asked = { readonly way: WayState; readonly dst: string; readonly atRealMs: number }
+type Asked = { readonly way: WayState; readonly atRealMs: number }
 
 export class Prober implements Disposable {
   readonly #deps: ProberDeps
@@ -73,7 +74,7 @@ export class Prober implements Disposable {
 
   #wake(): void {
     try {
-      this.look()
+      this.#look()
     } catch (error) {
       this.#deps.onError(error)
     }
@@ -90,16 +91,16 @@ export class Prober implements Disposable {
   }
 
   /** Takes in what has come, and sends what is due. */
-  look(): void {
+  #look(): void {
     const nowMs = this.#nowMs
-    this.receive()
+    this.#receive()
     const isStalled = nowMs - this.#wakeMs > stallMs
     this.#wakeMs = nowMs
     this.#takeTargets(nowMs)
     for (const way of this.#ways.values()) {
       if (isStalled) way.forget()
       else way.expire(nowMs)
-      for (const size of sizes) if (way.dueMs(size, nowMs) <= nowMs + toleranceMs) this.send(way, size, nowMs)
+      for (const size of sizes) if (way.dueMs(size, nowMs) <= nowMs + toleranceMs) this.#send(way, size, nowMs)
     }
     this.#deps.onRound()
   }
@@ -117,7 +118,7 @@ export class Prober implements Disposable {
   }
 
   /** Sends a probe at once. */
-  send(way: WayState, size: Size, nowMs: number): void {
+  #send(way: WayState, size: Size, nowMs: number): void {
     const sizeBytes = way.bytesOf(size)
     if (sizeBytes === undefined) return
     const { src, dst, tunnel } = way.target
@@ -127,11 +128,11 @@ export class Prober implements Disposable {
     const sent = this.#sockets.send({ src, dst, seq, sizeBytes })
     if (typeof sent === 'object') return way.refused(seq, sent, nowMs)
     if (tunnel) add(this.#sentInTunnel, tunnel.dst)
-    this.#asked.set(seq, { way, dst: String(dst), atRealMs: sent })
+    this.#asked.set(seq, { way, atRealMs: sent })
   }
 
   /** Takes in what has come. */
-  receive(): void {
+  #receive(): void {
     const nowMs = this.#nowMs
     for (const received of this.#sockets.receive()) {
       if (received.kind === 'probe') {
@@ -140,11 +141,10 @@ export class Prober implements Disposable {
       }
       const asked = this.#asked.get(received.seq)
       if (asked === undefined) continue
-      const { way, dst, atRealMs } = asked
+      const { way, atRealMs } = asked
       if (received.kind === 'refusal') way.refused(received.seq, received.refusal, nowMs)
-      // somebody else may not answer for the one who was asked
-      else if (String(received.from) === dst) way.answered(received.seq, nowMs, rttOf(atRealMs, received.atMs))
-      else continue
+      // whoever has the cookie got the request: the network address of an IPv6 subnet is answered for from another one
+      else way.answered(received.seq, nowMs, rttOf(atRealMs, received.atMs))
       this.#asked.delete(received.seq)
     }
     for (const [seq, { way }] of this.#asked) if (!way.waitsFor(seq)) this.#asked.delete(seq)
@@ -157,13 +157,13 @@ export class Prober implements Disposable {
     for (const way of ways) this.#guests.add(way)
     try {
       for (let turn = 0; turn < count; turn++) {
-        for (const way of ways) for (const size of sizes) this.send(way, size, this.#nowMs)
+        for (const way of ways) for (const size of sizes) this.#send(way, size, this.#nowMs)
         await sleep(clock, askEveryMs, signal)
-        this.receive()
+        this.#receive()
       }
       while (ways.some(({ isWaiting }) => isWaiting) && !signal.aborted) {
         await sleep(clock, leastPauseMs, signal)
-        this.receive()
+        this.#receive()
         for (const way of ways) way.expire(this.#nowMs)
       }
       return ways

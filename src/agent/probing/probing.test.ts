@@ -127,11 +127,48 @@ test('a clock that jumps, and a process that stands still, cause no burst', asyn
   probing.start()
   await clock.advance(60_000)
   const perMinute = sends
-  assert.ok(perMinute <= 2 * 66, `${perMinute} sends in a minute to two ways`)
+  assert.ok(perMinute <= 2 * 68, `${perMinute} sends in a minute to two ways`)
   clock.jumpWall(86_400_000)
   await clock.advance(2_000)
   assert.ok(sends - perMinute <= 2 * 2)
   clock.jumpWall(-2 * 86_400_000)
   await clock.advance(2_000)
   assert.ok(sends - perMinute <= 2 * 4)
+})
+
+test('a node to which packets go and from which nothing comes is asked besides, for as long as that is so', async () => {
+  const clock = new ManualClock()
+  const numbers = Array.from({ length: 30 }, (_, index) => index + 2)
+  const all = peersOf(numbers)
+  const sent = new Map(numbers.map((number) => [`172.30.1.${number}`, 0]))
+  const received = new Map<string, number>()
+  await using probing = new Probing({
+    nodeName: 'node-1',
+    everyMs: 1_000,
+    peers: () => all,
+    isLive: () => true,
+    isLifeKnown: () => true,
+    onChange() {},
+    log: silent,
+    clock,
+    openSocket: deaf,
+    readPackets: async (set) => new Map(set.startsWith('to') ? sent : received),
+  })
+  const asked = (): string[] => [...new Set(probing.report().ways.map(({ node }) => node))]
+  probing.start()
+  await clock.advance(5_000)
+  const partners = asked()
+  const strangers = numbers.filter((number) => !partners.includes(`node-${number}`)).slice(0, 6)
+  for (let round = 0; round < 4; round++) {
+    for (const number of strangers) sent.set(`172.30.1.${number}`, sent.get(`172.30.1.${number}`)! + 100)
+    await clock.advance(15_500)
+  }
+  const guests = asked().filter((name) => !partners.includes(name))
+  assert.deepEqual(guests.length, 4, 'no more than four')
+  assert.ok(guests.every((name) => strangers.includes(Number(name.slice('node-'.length)))))
+  for (const end of sent.keys()) received.set(end, 1)
+  await clock.advance(20_000)
+  for (const end of sent.keys()) received.set(end, 2)
+  await clock.advance(140_000)
+  assert.deepEqual(asked(), partners)
 })

@@ -107,13 +107,17 @@ export class Probing implements AsyncDisposable {
 
   /** What is wrong with ways to other nodes. */
   get problems(): readonly Problem[] {
-    const ofFlows = this.#ofFlows.filter(({ object }) => !this.#found.broken.has(object.slice('node/'.length)))
-    return [...this.#found.problems, ...ofFlows]
+    return [...this.#found.problems, ...this.#otherFlows]
   }
 
   /** Of these, what this node's Node object is to tell. */
   get lasting(): readonly Problem[] {
-    return this.#found.lasting
+    return [...this.#found.lasting, ...this.#otherFlows]
+  }
+
+  /** What the flows to nodes tell that are not probed, or of which probes tell nothing. */
+  get #otherFlows(): readonly Problem[] {
+    return this.#ofFlows.filter(({ object }) => !this.#found.broken.has(object.slice('node/'.length)))
   }
 
   /** Why no other node answers this one; undefined when any does, or nothing is sent, or the others may have died. */

@@ -4,6 +4,7 @@ import { type Addr, families, type Family } from '#/lib/addr.ts'
 import { type NodeState } from '#/model/network.ts'
 import { type Verdict } from '#/model/verdict.ts'
 import { gatewaysOf, type RemotePlan } from '#/plan/remote-plan.ts'
+import { answererOf } from './flows.ts'
 
 export type Target = {
   /** The same for the same way, whatever its addresses and sizes are. */
@@ -49,7 +50,7 @@ function nodePath(node: string, { tunnelEnds, underlay }: Plan, family: Family, 
 function podPath(node: string, verdicts: readonly Verdict[], family: Family, src: Addr | undefined): Target[] {
   const verdict = verdicts.find(({ dst, way }) => dst.family === family && way !== 'none' && dst.size > 2n)
   if (src === undefined || verdict === undefined || verdict.way === 'none') return []
-  const { way, dst, mtuBytes } = verdict
+  const { way, mtuBytes } = verdict
   return [
     {
       key: `${node} pod IPv${family}`,
@@ -57,7 +58,7 @@ function podPath(node: string, verdicts: readonly Verdict[], family: Family, src
       path: 'pod',
       family,
       src,
-      dst: dst.at(1),
+      dst: answererOf(verdict),
       way,
       ...(mtuBytes !== undefined && { mtuBytes }),
       ...(verdict.way === 'vxlan' && { tunnel: verdict.tunnel }),

@@ -54,7 +54,7 @@ export class SimulatedWay {
         this.way.answered(seq, this.nowMs, rttMs)
       this.#coming = this.#coming.filter(({ atMs }) => atMs > this.nowMs)
       this.way.expire(this.nowMs)
-      for (const size of ['small', 'full'] as const)
+      for (const size of ['full', 'small'] as const)
         if (this.way.dueMs(size, this.nowMs) <= this.nowMs + toleranceMs) this.#send(size)
       this.nowMs += 10
     }

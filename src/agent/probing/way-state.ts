@@ -20,7 +20,7 @@ export const lostAfterMs = 1_000
 const doubtAfterMs = { least: 400, most: 900 } as const
 const doubtEveryMs = 150
 /** So many lost in a row are a break, and are needed before others are sent as usual again. */
-const brokenAfter = { small: 6, full: 6 } as const
+const brokenAfter = { small: 7, full: 6 } as const
 /** Of so many the last small ones. */
 const fewProbes = 20
 /** Where small ones are lost as well, this many large ones. */
@@ -164,7 +164,7 @@ export class WayState {
   /** Whether only packets of the full size are lost. */
   get isSmallOnly(): boolean {
     const { isBroken, lostSinceMs } = this.sizes.full
-    return isBroken && !this.isFailing && this.#arrivedMs > lostSinceMs
+    return isBroken && !this.isFailing && !this.#isLossy && this.#arrivedMs > lostSinceMs
   }
 
   /** Whether packets of the full size arrive. */
@@ -207,8 +207,20 @@ export class WayState {
     // while small ones are lost, large ones say nothing
     if (size === 'full' && (small.lostInRow > 0 || small.answered === 0)) return Infinity
     const each = size === 'small' ? small : full
-    const regular = each.lastRegularMs + this.#everyMs[size]
+    const regular = size === 'small' ? this.#smallDueMs : this.#fullDueMs
     return this.#isInDoubt(size, nowMs) ? Math.min(regular, each.lastSentMs + doubtEveryMs) : regular
+  }
+
+  get #smallDueMs(): number {
+    return this.sizes.small.lastRegularMs + this.#everyMs.small
+  }
+
+  /** Together with a small one, so that this process wakes up once for both. */
+  get #fullDueMs(): number {
+    const { small, full } = this.#everyMs
+    const dueMs = this.sizes.full.lastRegularMs + full
+    const [soon, later] = [this.#smallDueMs, this.#smallDueMs + small]
+    return dueMs <= soon + small / 2 ? soon : later
   }
 
   #isInDoubt(size: Size, nowMs: number): boolean {
@@ -255,7 +267,7 @@ export class WayState {
   /** Takes note that a probe was sent; `seq` names it. */
   sent(size: Size, seq: number, nowMs: number): void {
     const each = this.sizes[size]
-    const isExtra = !this.#countsAll && nowMs < each.lastRegularMs + this.#everyMs[size] - toleranceMs
+    const isExtra = !this.#countsAll && nowMs < (size === 'small' ? this.#smallDueMs : this.#fullDueMs) - toleranceMs
     each.sent++
     each.lastSentMs = nowMs
     if (!isExtra) each.lastRegularMs = nowMs

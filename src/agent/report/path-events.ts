@@ -10,7 +10,6 @@ const againAfterMs = 600_000
 const wholeAfterMs = 60_000
 
 export class PathEvents implements Disposable {
-  readonly #nodeName: string
   readonly #node: () => KubeNode | undefined
   readonly #recorder: Recorder
   readonly #clock: Clock
@@ -19,17 +18,17 @@ export class PathEvents implements Disposable {
   #isBroken = false
   #cancel: (() => void) | undefined
 
-  constructor(
-    nodeName: string,
-    deps: { readonly node: () => KubeNode | undefined; readonly recorder: Recorder; readonly clock?: Clock },
-  ) {
-    this.#nodeName = nodeName
+  constructor(deps: {
+    readonly node: () => KubeNode | undefined
+    readonly recorder: Recorder
+    readonly clock?: Clock
+  }) {
     this.#node = deps.node
     this.#recorder = deps.recorder
     this.#clock = deps.clock ?? systemClock
   }
 
-  /** `problems` are those of now. Those about this node itself are told as all of its problems are (NodeEvents). */
+  /** `problems` are those of now. */
   update(problems: readonly Problem[]): void {
     const node = this.#node()
     if (node === undefined) return
@@ -37,7 +36,7 @@ export class PathEvents implements Disposable {
     for (const [id, ms] of this.#toldMs) if (nowMs - ms >= againAfterMs) this.#toldMs.delete(id)
     for (const each of problems) {
       const id = problemId(each)
-      if (each.object === `node/${this.#nodeName}` || this.#toldMs.has(id)) continue
+      if (this.#toldMs.has(id)) continue
       this.#toldMs.set(id, nowMs)
       this.#isBroken = true
       this.#recorder.record(referenceTo('v1', 'Node', node), 'Warning', 'CausewayPathBroken', problemText(each))

@@ -53,8 +53,7 @@ export const underlayFaults: readonly Fault[] = [
     about:
       'the network carries smaller packets to and from a node than its devices say, and tells nobody of those it drops',
     where: "the MTU of the node's port of the switch",
-    codes: [],
-    doctor: ['CW8101'],
+    codes: ['CW8101'],
     needs: needsTwoNodes,
     cause: (scene) => narrowed(scene, scene.portOf(scene.node)),
   },
@@ -62,8 +61,7 @@ export const underlayFaults: readonly Fault[] = [
     name: 'underlay-mtu-told',
     about: 'a router carries smaller packets than the devices of nodes say, and tells the senders',
     where: "the MTU of the router's device",
-    codes: [],
-    doctor: ['CW8101'],
+    codes: ['CW8101'],
     needs: ({ racks, subnets, routing, families }) => {
       if (racks === undefined && subnets < 2)
         return 'no router is between its nodes; causeway lab up --subnets 2, or --racks 2'
@@ -82,8 +80,7 @@ export const underlayFaults: readonly Fault[] = [
     name: 'packet-loss',
     about: `the network loses one packet in five on the way to a node`,
     where: "a filter of tc at the node's port of the switch",
-    codes: [],
-    doctor: ['CW8102'],
+    codes: ['CW8102'],
     needs: needsTwoNodes,
     cause: (scene) => addClassic(scene, scene.portOf(scene.node), 'egress', droppingShare(lostShare)),
   },
@@ -91,7 +88,7 @@ export const underlayFaults: readonly Fault[] = [
     name: 'cable-unplugged',
     about: "a node's device of the underlay has no carrier",
     where: "the state of the node's port of the switch",
-    codes: ['CW8104'],
+    codes: ['CW8104', 'CW1306'],
     needs: needsTwoNodes,
     cause: (scene) => {
       const { netns, device } = scene.portOf(scene.node)
@@ -102,7 +99,7 @@ export const underlayFaults: readonly Fault[] = [
     name: 'neighbour-wrong-mac',
     about: 'a node has a wrong MAC for what its packets to another node go to next',
     where: 'a permanent neighbour entry on the device of the underlay',
-    codes: [],
+    codes: ['CW1306'],
     doctor: ['CW8105'],
     needs: needsTwoNodes,
     cause: (scene) => {
