@@ -4,6 +4,7 @@ import { consequencesOf } from './consequences.ts'
 import { precisionOf, touches } from './extent.ts'
 import { isBlamed } from './losses.ts'
 import { natureOf, rankOf } from './ranks.ts'
+import { joinedRemedies } from './remedies.ts'
 import { type Finding, type Loss, type Sign } from './types.ts'
 import { brokenWays, endsOf, type Reach, type WayGroup } from './ways.ts'
 
@@ -135,9 +136,7 @@ function findingOf(roots: readonly Sign[], below: readonly Sign[]): Finding {
     objects: unique(roots.map((each) => each.object)),
     message,
     how,
-    remedy: unique(roots.map(({ remedy }) => remedy))
-      .slice(0, told)
-      .join('; '),
+    remedy: joinedRemedies(roots.map(({ remedy }) => remedy)),
     nodes: unique(roots.flatMap(({ nodes }) => nodes)).toSorted(),
     consequences: consequencesOf(message, below),
   }

@@ -34,7 +34,7 @@ test('doctor finds nothing in a healthy lab, follows packets, and tells what com
     assert.deepEqual([findings, packets.filter(({ isAnswered }) => !isAnswered)], [[], []])
     assert.deepEqual(
       packets.map(({ fullBytes }) => fullBytes),
-      [1450, 1450, undefined, undefined, 1430, 1430, undefined, undefined],
+      [1450, 1450, 1430, 1430, undefined, undefined, undefined, undefined],
     )
   })
 
