@@ -288,7 +288,11 @@ export class WayState {
     this.#lastRttMs = nowMs - sent.atMs
     if (sent.size === 'small') this.#arrivedMs = Math.max(this.#arrivedMs, sent.atMs)
     if (!sent.isExtra) note(each, { atMs: sent.atMs, isAnswered: true, ...(rttMs !== undefined && { rttMs }) })
-    if (each.answeredInRow >= wholeAfter) each.isBroken = false
+    if (each.isBroken && each.answeredInRow >= wholeAfter) {
+      each.isBroken = false
+      // a break is no loss in part, however often it comes
+      each.results = each.results.filter(({ atMs, isAnswered }) => isAnswered || atMs < each.lostSinceMs)
+    }
     this.#weigh()
   }
 
