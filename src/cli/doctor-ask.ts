@@ -1,6 +1,7 @@
 // Asks agents what doctor wants to know: who does not answer the first request is not asked for more.
 import { type AgentOfNode, mostAtOnce, type Outcome } from '#/api/client.ts'
 import { type NodeAnswers, type Silence } from '#/doctor/types.ts'
+import { type NodeFacts } from '#/api/schemas/facts.ts'
 import { Progress } from './progress.ts'
 import { askSoon, isLate } from './trace-ask.ts'
 
@@ -15,6 +16,22 @@ function silenceOf(what: string, outcome: Exclude<Outcome<unknown>, { kind: 'ans
 }
 
 export type AskedNode = { readonly agent: AgentOfNode; readonly answers: NodeAnswers }
+
+/** Without what no check looks at: facts of a thousand nodes are held at once. */
+function slim(facts: NodeFacts): NodeFacts {
+  const namespaces = facts.namespaces.map((each) => ({
+    ...each,
+    rules: [],
+    bridgeEntries: [],
+    sysctls: {},
+    listeners: [],
+    chains: each.chains.map((chain) => {
+      const { rules: _, ...rest } = chain
+      return rest
+    }),
+  }))
+  return { ...facts, namespaces }
+}
 
 async function askNode(agent: AgentOfNode, counted: AgentOfNode): Promise<AskedNode> {
   const status = await askSoon(counted, 'status', {}, undefined, answerMs)
@@ -41,7 +58,7 @@ async function askNode(agent: AgentOfNode, counted: AgentOfNode): Promise<AskedN
       silences,
       status: status.value,
       ...(facts.outcome.kind === 'answer' && {
-        facts: facts.outcome.value,
+        facts: slim(facts.outcome.value),
         askedMs,
         answeredMs: facts.answeredMs,
       }),
@@ -49,6 +66,17 @@ async function askNode(agent: AgentOfNode, counted: AgentOfNode): Promise<AskedN
       ...(peers?.kind === 'answer' && { peers: peers.value }),
     },
   }
+}
+
+/** The answers, with what kernels of these nodes have by now. */
+export async function withFactsAfter(asked: readonly AskedNode[], nodes: ReadonlySet<string>): Promise<NodeAnswers[]> {
+  return await Promise.all(
+    asked.map(async ({ agent, answers }) => {
+      if (!nodes.has(agent.node) || answers.status === undefined) return answers
+      const outcome = await askSoon(agent, 'facts', {}, undefined, factsMs)
+      return outcome.kind === 'answer' ? { ...answers, factsAfter: slim(outcome.value) } : answers
+    }),
+  )
 }
 
 /** Asks all of them, `mostAtOnce` at a time; the answers are in their order. */

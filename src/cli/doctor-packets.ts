@@ -1,7 +1,7 @@
 // Follows the packets of a diagnosis, some at a time: each is a trace of its own.
 import { type AgentOfNode } from '#/api/client.ts'
 import { messageOf } from '#/lib/log.ts'
-import { isDenied } from '#/doctor/losses.ts'
+import { isDenied, worthAgain } from '#/doctor/losses.ts'
 import { namesIn } from '#/doctor/extent.ts'
 import { otherPods, ringOf } from '#/doctor/ring.ts'
 import { suspectPackets } from '#/doctor/suspects.ts'
@@ -60,6 +60,8 @@ export async function followPackets(
 
 /** Pairs of pods that are tried at most where policies deny what was sent. */
 const mostOthers = 3
+/** Packets that are sent once more. */
+const mostAgain = 8
 
 export type FollowedRing = { readonly packets: readonly FollowedPacket[]; readonly left: number }
 
@@ -79,6 +81,7 @@ export async function followRing(asked: readonly AskedNode[], about: string | un
     if (others.length === 0) break
     packets.push(...(await followPackets(agents, others)))
   }
+  packets.push(...(await followPackets(agents, worthAgain(packets).slice(0, mostAgain))))
   return { packets, left }
 }
 

@@ -29,10 +29,18 @@ export function alike(findings: readonly Finding[]): Finding[][] {
         finding,
         subject: subjectOf(finding),
         text: `${finding.message} ${finding.remedy}`,
-        names: [...finding.nodes, finding.object, finding.object.slice(finding.object.indexOf('/') + 1)],
+        names: namesIn(finding),
       })),
     ).map((same) => same.map(({ finding }) => finding)),
   )
+}
+
+/** What differs from node to node: its name, what is named after it, such as the pod of its agent, and the object. */
+function namesIn({ nodes, object, message, remedy }: Finding): string[] {
+  const after = nodes.flatMap(
+    (node) => `${message} ${remedy}`.match(new RegExp(`[\\w./-]*${RegExp.escape(node)}(?![\\w-])`, 'g')) ?? [],
+  )
+  return [...nodes, ...after, object, object.slice(object.indexOf('/') + 1)]
 }
 
 function subjectOf({ nodes, objects, object }: Finding): string {

@@ -1,19 +1,25 @@
 // `causeway doctor`: asks every agent, follows packets, and says what is wrong.
 import { type AgentOfNode } from '#/api/client.ts'
+import { messageOf } from '#/lib/log.ts'
+import { suspectChecksums } from '#/doctor/checksums.ts'
 import { diagnose } from '#/doctor/diagnose.ts'
 import { aboutNode } from '#/doctor/about-node.ts'
 import { chosenSource } from './access/open.ts'
+import { type AgentChoice } from './access/source.ts'
 import { agentOptions, agentOptionsNote, withAgents } from './agents.ts'
 import { noMore, options, type OptionTable, UsageError } from './args.ts'
 import { type Action } from './command.ts'
-import { askNodes } from './doctor-ask.ts'
+import { askNodes, withFactsAfter } from './doctor-ask.ts'
+import { problemsOfObjects, readObjects } from './doctor-objects.ts'
 import { doctorJson, newsJson } from './doctor-json.ts'
 import { followRing } from './doctor-packets.ts'
 import { exitStatusOf, renderDiagnosis, renderNews, type Told } from './doctor-text.ts'
 import { watchDiagnosis } from './doctor-watch.ts'
-import { print, printJson, tableWidth } from './output.ts'
+import { complain, print, printJson, tableWidth } from './output.ts'
 import { makeTracePrograms } from './set-up.ts'
 import { stopRequested } from './signals.ts'
+
+const untoldStatus = 3
 
 const doctorOptions = {
   watch: { type: 'boolean', help: 'again and again: what came, what went; until Ctrl-C' },
@@ -21,21 +27,31 @@ const doctorOptions = {
 } as const satisfies OptionTable
 
 /** All nodes are asked, since what is wrong at one may be known from others; `about` chooses what is told. */
-async function examine(agents: readonly AgentOfNode[], about: string | undefined): Promise<Told> {
-  const asked = await askNodes(agents)
+async function examine(agents: readonly AgentOfNode[], choice: AgentChoice, about: string | undefined): Promise<Told> {
+  const [asked, objects] = await Promise.all([askNodes(agents), readObjects(choice)])
   const answers = asked.map((each) => each.answers)
   if (about !== undefined && !answers.some(({ node }) => node === about))
     throw new UsageError(`--node ${about}: there are ${answers.map(({ node }) => node).join(', ')}`)
   const ring = await followRing(asked, about)
-  const diagnosis = diagnose(answers, ring.packets)
+  const suspects = suspectChecksums(ring.packets).flatMap(({ from, to }) => [from.node, to.node])
+  const all = await withFactsAfter(asked, new Set(suspects))
+  const found = diagnose(all, ring.packets, problemsOfObjects(objects, answers))
+  const unread =
+    objects.why === undefined ? [] : [{ nodes: [], text: `Node objects were not looked at: ${objects.why}` }]
+  const diagnosis = { ...found, notes: [...found.notes, ...unread] }
   return { diagnosis: about === undefined ? diagnosis : aboutNode(diagnosis, about), answers, ...ring }
 }
 
-async function watch(agents: readonly AgentOfNode[], about: string | undefined, isJson: boolean): Promise<number> {
+async function watch(
+  agents: readonly AgentOfNode[],
+  choice: AgentChoice,
+  about: string | undefined,
+  isJson: boolean,
+): Promise<number> {
   const stop = new AbortController()
   void stopRequested().then(() => stop.abort())
   return await watchDiagnosis(
-    async () => examine(agents, about),
+    async () => examine(agents, choice, about),
     (told, news) => {
       if (isJson) print(JSON.stringify(newsJson(told, news, new Date())))
       else if (news === undefined) print(renderDiagnosis(told, tableWidth()))
@@ -59,12 +75,20 @@ ${agentOptionsNote} With --node it says what is wrong at or with that node, and 
     noMore(positionals)
     const { node, watch: isWatching, json, ...choice } = values
     if (chosenSource(choice).kind === 'lab') makeTracePrograms()
-    return withAgents(choice, async (agents) => {
-      if (isWatching) return watch(agents, node, json === true)
-      const told = await examine(agents, node)
-      if (json) printJson(doctorJson(told))
-      else print(renderDiagnosis(told, tableWidth()))
-      return exitStatusOf(told)
-    })
+    try {
+      return await withAgents(choice, async (agents) => {
+        if (isWatching) return watch(agents, choice, node, json === true)
+        const told = await examine(agents, choice, node)
+        if (json) printJson(doctorJson(told))
+        else print(renderDiagnosis(told, tableWidth()))
+        return exitStatusOf(told)
+      })
+    } catch (error) {
+      if (error instanceof UsageError) throw error
+      // a status of 1 would say that something is wrong with the cluster
+      if (json) printJson({ error: messageOf(error), exitStatus: untoldStatus })
+      else complain(`causeway: ${messageOf(error)}`)
+      return untoldStatus
+    }
   },
 }

@@ -27,17 +27,21 @@ export class Progress implements Disposable {
   counting(agents: readonly AgentOfNode[]): AgentOfNode[] {
     return agents.map((agent) => {
       const { node, transport } = agent
-      const send: typeof transport.send = async (request, signal) => {
-        this.#asked.add(node)
-        try {
-          return await transport.send(request, signal)
-        } finally {
-          this.#asked.delete(node)
-          this.#done++
-        }
-      }
+      const send: typeof transport.send = async (request, signal) =>
+        this.during(node, async () => transport.send(request, signal))
       return { ...agent, transport: { ...transport, send } }
     })
+  }
+
+  /** Counts the node when what is asked of it is done. */
+  async during<T>(node: string, ask: () => Promise<T>): Promise<T> {
+    this.#asked.add(node)
+    try {
+      return await ask()
+    } finally {
+      this.#asked.delete(node)
+      this.#done++
+    }
   }
 
   #show(): void {

@@ -3,9 +3,8 @@ import { table } from '#/lib/table.ts'
 import { wrapWords } from '#/lib/wrap.ts'
 import { dumpLines } from '#/trace/bytes.ts'
 import { headersText } from '#/trace/headers.ts'
-import { linesOf, placeVerbs, roundTripMs } from '#/trace/lines.ts'
+import { equalWaysTexts, linesOf, placeVerbs, roundTripMs } from '#/trace/lines.ts'
 import { readPacket, type ReadPacket } from '#/trace/packet.ts'
-import { hopText } from '#/trace/predict-route.ts'
 import { kernelWords } from '#/trace/reasons.ts'
 import { type Direction, type Prediction, type Sighting, type Step } from '#/trace/types.ts'
 import { type End, type Verdict } from '#/trace/verdict.ts'
@@ -80,7 +79,7 @@ function endText({ addr, pod, node }: End & { readonly hostPod?: string }): stri
   return node === undefined ? addr : `${node} (${addr})`
 }
 
-function titleOf({ probe: { pair, wish, request }, behind }: SizedRun): string {
+export function titleOf({ probe: { pair, wish, request }, behind }: Pick<SizedRun, 'probe' | 'behind'>): string {
   const { protocol } = wish
   const what =
     protocol === 'icmp'
@@ -91,7 +90,7 @@ function titleOf({ probe: { pair, wish, request }, behind }: SizedRun): string {
   return `${what}${size}: ${endText(pair.from)} → ${endText(pair.to)}${via}`
 }
 
-const hanging = (text: string, start: string, width: number): string =>
+export const hanging = (text: string, start: string, width: number): string =>
   wrapWords(text, width === Infinity ? Infinity : width - 2)
     .map((line, index) => (index === 0 ? start : ' '.repeat(Math.max(2, start.length))) + line)
     .join('\n')
@@ -120,7 +119,7 @@ function stepLine({ kind, text, device, pod, code }: Step): string {
   return `${kind}${where === '' ? '' : ` ${where}`}: ${text}${code === undefined ? '' : ` [${code}]`}`
 }
 
-function predictionText(title: string, predictions: readonly Prediction[], width: number): string[] {
+export function predictionText(title: string, predictions: readonly Prediction[], width: number): string[] {
   return predictions
     .filter(({ steps }) => steps.length > 0)
     .map(({ node, steps }) =>
@@ -137,23 +136,9 @@ function roundTrip({ hops, verdict, fullBytes }: SizedRun): string {
   return fullBytes === undefined ? time : `${time}; also with ${fullBytes} bytes, the largest that its kernel sends`
 }
 
-/** What a node says of equal ways: this packet takes one of them. */
 function waysText({ facts: { predictions } }: SizedRun, width: number): string[] {
-  const lines = [...predictions.there, ...predictions.back].flatMap(({ node, steps }) =>
-    steps.flatMap(({ ways }) => {
-      if (ways === undefined) return []
-      const [taken] = ways.hops.filter((hop) => hop.isChosen).map(hopText)
-      const others = ways.hops.filter((hop) => !hop.isChosen).map(hopText)
-      const rest =
-        ways.chosenBy === 'addresses'
-          ? 'the kernel chooses by the addresses: all packets between these two go so'
-          : 'other connections may take another: --ways tries them'
-      return [
-        `${node} has ${ways.hops.length} equal ways: ${taken}, which this packet takes, and ${others.join(', ')}; ${rest}`,
-      ]
-    }),
-  )
-  return lines.length === 0 ? [] : [[...new Set(lines)].map((line) => hanging(line, '', width)).join('\n')]
+  const lines = equalWaysTexts(predictions)
+  return lines.length === 0 ? [] : [lines.map((line) => hanging(line, '', width)).join('\n')]
 }
 
 function triedText(ways: readonly TriedWay[]): string {

@@ -1,5 +1,6 @@
 // Several equal ways may lead to an end, and a packet takes one: so probes from several ports are sent, and told by the ways that they took.
 import { type AgentOfNode } from '#/api/client.ts'
+import { readPacket } from '#/trace/packet.ts'
 import { type Outcome } from '#/trace/verdict.ts'
 import { type Hop } from '#/trace/way.ts'
 import { type TraceOptions, type TraceRun, withTrace } from './trace-run.ts'
@@ -10,10 +11,16 @@ const probes = 8
 
 /** What probes that went one way came to. */
 export type TriedWay = {
-  /** "eth0 of node-1 → eth1 of node-2, back eth1 of node-2 → eth0 of node-1" */
+  /** "eth0 of node-1 to 02:… → eth1 of node-2 from 02:…, back …" */
   readonly way: string
   readonly outcome: Outcome
   readonly sourcePorts: readonly number[]
+}
+
+/** The MAC that a frame goes to, or comes from: routers beside each other are told apart by it. */
+function macOf({ sighting }: Hop, end: 'src' | 'dst'): string {
+  const macs = sighting && readPacket(Uint8Array.fromHex(sighting.bytes), sighting.startsAt)?.macs
+  return macs === undefined ? '' : ` ${end === 'dst' ? 'to' : 'from'} ${macs[end]}`
 }
 
 /** The devices by which it leaves a node, and comes to the next one. */
@@ -24,7 +31,9 @@ function crossingText(hops: readonly Hop[]): string {
   const name = ({ device, node }: Hop): string => `${device} of ${node}`
   const crossings = seen.flatMap((hop, index) => {
     const next = seen[index + 1]
-    return next !== undefined && next.node !== hop.node ? [`${name(hop)} → ${name(next)}`] : []
+    return next !== undefined && next.node !== hop.node
+      ? [`${name(hop)}${macOf(hop, 'dst')} → ${name(next)}${macOf(next, 'src')}`]
+      : []
   })
   const last = seen.at(-1)
   return crossings.join(', ') || (last === undefined ? 'nowhere' : `as far as ${name(last)}`)

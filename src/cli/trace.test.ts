@@ -29,7 +29,7 @@ test('what does not go together is refused', () => {
   assert.deepEqual(wishOf({ udp: true, size: '1400' }, 53), { protocol: 'udp', port: 53, sizeBytes: 1400 })
   assert.throws(() => wishOf({ icmp: true }, 80), UsageError)
   // probes of one connection take one way
-  assert.deepEqual(wishOf({ ways: true }, undefined), { protocol: 'udp' })
+  assert.deepEqual(wishOf({ ways: true }, undefined), { protocol: 'tcp' })
   assert.deepEqual(wishOf({ ways: true }, 80), { protocol: 'tcp', port: 80 })
   assert.throws(() => wishOf({ icmp: true, ways: true }, undefined), UsageError)
   assert.throws(() => wishOf({ udp: true, tcp: true }, 80), UsageError)

@@ -42,6 +42,7 @@ const traceOptions = {
   },
   steps: { type: 'boolean', help: 'also say step by step what each kernel would do' },
   bytes: { type: 'boolean', help: 'also take the bytes apart, at each device' },
+  bundle: { type: 'string', value: 'FILE', help: 'say what the nodes of a support bundle would do, without packets' },
   html: { type: 'string', value: 'FILE', help: 'write the trace as a page for a browser, which needs nothing else' },
   pcap: { type: 'string', value: 'FILE', help: 'write what was seen as pcapng, for Wireshark and tcpdump' },
   ...everywhere,
@@ -75,7 +76,7 @@ type Chosen = {
 export function wishOf(chosen: Chosen, port: number | undefined): TraceWish {
   const named = (['icmp', 'tcp', 'udp'] as const).filter((name) => chosen[name] === true)
   if (named.length > 1) throw new UsageError(`--${named.join(' and --')}: a probe is one of them`)
-  const protocol: TraceProtocol = named[0] ?? (port !== undefined ? 'tcp' : chosen.ways === true ? 'udp' : 'icmp')
+  const protocol: TraceProtocol = named[0] ?? (port !== undefined || chosen.ways === true ? 'tcp' : 'icmp')
   if (protocol === 'icmp' && chosen.ways === true) throw new UsageError('--ways: ICMP has no ports; use --udp or --tcp')
   if (protocol === 'icmp' && port !== undefined) throw new UsageError('--icmp: ICMP has no ports')
   const sizeBytes = chosen.size === undefined ? undefined : wholeNumber('size', chosen.size)
@@ -109,6 +110,25 @@ function write(option: 'html' | 'pcap', path: string, content: string | Uint8Arr
   }
 }
 
+type Besides = { readonly json?: boolean | undefined; readonly html?: string | undefined } & Readonly<
+  Record<(typeof ofPackets)[number], unknown>
+>
+/** What there is only of packets that were seen, or of agents that are there. */
+const ofPackets = ['pcap', 'bytes', 'ways', 'lab', 'kubeconfig', 'context', 'agents-namespace'] as const
+
+/** What a bundle's nodes would do; returns the exit status. */
+async function tellOfBundle(path: string, asked: TraceOptions, values: Besides): Promise<number> {
+  const other = ofPackets.find((name) => values[name] !== undefined)
+  if (other !== undefined) throw new UsageError(`--${other}: a bundle has no packets and no agents`)
+  const { foretell, foretoldStatus } = await import('./trace-foretold.ts')
+  const { foretoldJson, renderForetold } = await import('./trace-foretold-text.ts')
+  const told = await foretell(path, asked)
+  if (values.json === true) printJson(foretoldJson(told))
+  else print(renderForetold(told, tableWidth()))
+  if (values.html !== undefined) write('html', values.html, tracePage(foretoldJson(told), `causeway ${version()}`))
+  return foretoldStatus(told)
+}
+
 export const traceCommand: Action = {
   name: 'trace',
   summary: 'follow a real packet from one pod or node to another, and say where and why it ends',
@@ -120,6 +140,8 @@ One packet is sent, from the namespace of FROM, as any program there would send 
 Where the packet ends, the first place is told at which it was to be seen and was not, what the kernel says of that, and what mends it.
 
 Exit status 0: answered; 1: not; 2: wrong use; 3: it cannot be told, since agents do not answer or kernels do not show packets; 4: a datagram came to a process, which did not answer in time.
+
+With --bundle no packet is sent: the kernels of the nodes of a support bundle are asked what they would do, as they were then. Exit status 0: the packet would be answered; 1: it would not; 3: a node on the way is not told.
 
 ${agentOptionsNote}`,
   options: traceOptions,
@@ -133,8 +155,10 @@ ${agentOptionsNote}`,
     const wish = wishOf(values, port)
     const family = values.family === undefined ? {} : { family: Number(values.family) as Family }
     const isJson = values.json === true
+    const asked = { from, to, ...family, ...wish }
     try {
-      const run = await runNamed(values, { from, to, ...family, ...wish }, values.ways === true ? runWays : runSizes)
+      if (values.bundle !== undefined) return await tellOfBundle(values.bundle, asked, values)
+      const run = await runNamed(values, asked, values.ways === true ? runWays : runSizes)
       if (isJson) printJson(traceJson(run))
       else
         print(

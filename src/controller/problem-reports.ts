@@ -64,6 +64,10 @@ function joined(same: readonly Report[]): Report {
   return { ...same[0]!, problem: told!, nodes: same.flatMap(({ nodes }) => nodes) }
 }
 
+export function podCidrProblem(found: PodCidrProblem): Problem {
+  return reportOf(found).problem
+}
+
 /** CIDRNotAvailable is kube-controller-manager's reason; the other reasons are our own. */
 function reportOf(found: PodCidrProblem): Report {
   switch (found.kind) {

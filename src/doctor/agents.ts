@@ -2,7 +2,8 @@
 import { type ToldProblem } from '#/api/schemas/problem.ts'
 import { problem } from '#/model/problems.ts'
 import { concernOf, extentOf, isOfWay, type Names } from './extent.ts'
-import { type NodeAnswers, type Sign } from './types.ts'
+import { isLost } from './losses.ts'
+import { type FollowedPacket, type NodeAnswers, type Sign } from './types.ts'
 
 type Told = ToldProblem & { readonly node: string }
 
@@ -26,8 +27,16 @@ function joined(same: readonly Told[], names: Names): Sign {
   return { code, object, message, how, remedy, nodes, extent: extentOf(first, first.node, names) }
 }
 
-export function ownProblems(answers: readonly NodeAnswers[], names: Names): Sign[] {
-  return [...Map.groupBy(answers.flatMap(toldBy), identityOf).values()].map((same) => joined(same, names))
+/** `ofObjects` are problems that Node objects show by themselves, whoever tells them. */
+export function ownProblems(
+  answers: readonly NodeAnswers[],
+  names: Names,
+  ofObjects: readonly ToldProblem[] = [],
+): Sign[] {
+  const found = ofObjects.map((each) => ({ ...each, node: each.object.replace('node/', '') }))
+  return [...Map.groupBy([...answers.flatMap(toldBy), ...found], identityOf).values()].map((same) =>
+    joined(same, names),
+  )
 }
 
 function isSilent({ status }: NodeAnswers): boolean {
@@ -40,9 +49,20 @@ const hangs = (message: string) => ({
     'see what its process waits for (its log; /proc/PID/stack of the process; is it stopped, has the node memory?), and restart it: packets go on by what the kernel has meanwhile',
 })
 
+/** Packets were sent to it, and all of them are lost. */
+function answersNothing(node: string, packets: readonly FollowedPacket[]): boolean {
+  const own = packets.filter(({ from, to }) => to.node === node && from.node !== node)
+  return own.length > 0 && own.every(isLost)
+}
+
 /** Nodes whose agents do not answer; what is known of them otherwise, others say. */
-export function silentAgents(answers: readonly NodeAnswers[]): Sign[] {
+export function silentAgents(answers: readonly NodeAnswers[], packets: readonly FollowedPacket[]): Sign[] {
   return answers.filter(isSilent).map(({ node, silences }) => {
+    if (answersNothing(node, packets)) {
+      const why = silences[0]?.why ?? 'it does not answer'
+      const message = `it answers nothing, neither packets nor a request to its agent: ${why}`
+      return { ...problem('CW6003', `node/${node}`, message), nodes: [node], extent: { at: node } }
+    }
     const [{ why, isLate } = { why: 'it does not answer', isLate: undefined }] = silences
     const { message, ...texts } =
       isLate === true ? hangs(`its agent is there and hangs: ${why}`) : { message: `its agent is not there: ${why}` }

@@ -103,12 +103,55 @@ test('a node that reaches no other is one finding; one way between others that d
   )
 })
 
-test('a silent agent is a finding, and explains nothing', () => {
+test('a silent agent is a finding and explains nothing, unless nothing of the node answers', () => {
   const answers = clusterOf(3, [], ['node-2'])
-  const { findings } = diagnose(answers, [packetOf('node-1', 'node-2')])
-  assert.deepEqual(findings.map(short), [
-    ['CW6001 node/node-2', 0],
-    ['CW6102 way/node-1 to node-2', 0],
+  assert.deepEqual(
+    diagnose(answers, [wholePacket('node-1', 'node-2'), packetOf('node-3', 'node-2')]).findings.map(short),
+    [
+      ['CW6001 node/node-2', 0],
+      ['CW6102 way/node-3 to node-2', 0],
+    ],
+  )
+  const dead = diagnose(clusterOf(3, [['node-1', told('CW1306', 'node/node-2')]], ['node-2']), [
+    packetOf('node-1', 'node-2'),
+  ])
+  assert.deepEqual(dead.findings.map(short), [['CW6003 node/node-2', 2]])
+})
+
+const onWire = (from: string, to: string, more: Partial<FollowedPacket['verdict']> = {}) =>
+  packetOf(from, to, { last: { node: from, device: 'eth0', place: 'transmit', isExpected: true }, ...more })
+
+test('what a node does to packets in its own kernel explains none that is lost behind it', () => {
+  const contest = told('CW2009', 'sysctl/net/ipv4/ip_forward', 'somebody changes it')
+  const broken = told('CW1306', 'node/node-2')
+  assert.deepEqual(findingsOf([['node-1', contest, broken]], [onWire('node-1', 'node-2')]).map(short), [
+    ['CW2009 sysctl/net/ipv4/ip_forward', 0],
+    ['CW1306 node/node-2', 1],
+  ])
+  assert.deepEqual(findingsOf([['node-1', contest, broken]], [packetOf('node-1', 'node-2')]).map(short), [
+    ['CW2009 sysctl/net/ipv4/ip_forward', 2],
+  ])
+  // where no packet was followed, what agents say is all there is
+  assert.deepEqual(findingsOf([['node-1', contest, broken]]).map(short), [['CW2009 sysctl/net/ipv4/ip_forward', 1]])
+})
+
+test('a packet that is answered when it is sent again tells of a way that loses some', () => {
+  const again = wholePacket('node-1', 'node-2')
+  assert.deepEqual(findingsOf([], [onWire('node-1', 'node-2'), again]).map(short), [['CW8102 way/node-1 to node-2', 0]])
+  const lossy = told('CW8102', 'node/node-2')
+  const narrow = told('CW8101', 'node/node-2')
+  assert.deepEqual(findingsOf([['node-1', lossy, narrow]], [onWire('node-1', 'node-2'), again]).map(short), [
+    ['CW8102 node/node-2', 2],
+  ])
+})
+
+test('who takes rules out of a chain is the cause of what that chain drops', () => {
+  const drops = told('CW7001', 'chain/inet fw forward', 'table inet fw drops packets')
+  const fights = told('CW7004', 'chain/inet fw forward')
+  assert.deepEqual(findingsOf([['node-1', drops, fights]]).map(short), [['CW7004 chain/inet fw forward', 1]])
+  assert.deepEqual(findingsOf([['node-1', told('CW7001', 'chain/inet other forward'), fights]]).map(short), [
+    ['CW7001 chain/inet other forward', 0],
+    ['CW7004 chain/inet fw forward', 0],
   ])
 })
 

@@ -4,11 +4,11 @@ import { consequencesOf } from './consequences.ts'
 import { precisionOf, touches } from './extent.ts'
 import { isBlamed } from './losses.ts'
 import { natureOf, rankOf } from './ranks.ts'
-import { type Finding, type Sign } from './types.ts'
+import { type Finding, type Loss, type Sign } from './types.ts'
 import { brokenWays, endsOf, type Reach, type WayGroup } from './ways.ts'
 
 /** What became of a packet is never a cause, whichever code it has. */
-const rank = ({ code, loss }: Sign): number => rankOf(loss === undefined ? natureOf(code) : { rank: 'packet' })
+const rank = ({ code, loss }: Sign): number => rankOf(loss === undefined ? natureOf(code).rank : 'packet')
 
 function isOfHarm(cause: Sign, { code, loss }: Sign): boolean {
   const { does } = natureOf(cause.code)
@@ -16,16 +16,35 @@ function isOfHarm(cause: Sign, { code, loss }: Sign): boolean {
   return isOf.some((harm) => does.includes(harm))
 }
 
+/** Whether the packet ended where the cause acts. */
+function isAtPlace({ code, extent: { at } }: Sign, { wireBehind, node }: Loss): boolean {
+  const { place } = natureOf(code)
+  if (place === 'anywhere' || at === undefined) return true
+  if (wireBehind !== undefined) return place === 'leaving' && wireBehind === at
+  return node === undefined || node === at
+}
+
+/** Rules that are missing from a chain explain what that chain drops, and no other. */
+const isOfChain = (cause: Sign, { object, message }: Sign): boolean =>
+  object === cause.object || message.includes(`table ${cause.object.replace('chain/', '').replace(/ \S+$/, '')} `)
+
 const certain = 100
 
 /** How well a sign is explained; 0: not at all. */
 function explained(cause: Sign, sign: Sign): number {
+  const { loss } = sign
+  const isRules = loss === undefined && natureOf(sign.code).isOf.includes('rules')
+  if (isRules) {
+    const isMaker = natureOf(cause.code).does.includes('rules') && touches(cause.extent, sign.extent)
+    return isMaker && isOfChain(cause, sign) ? certain : 0
+  }
   if (rank(cause) >= rank(sign)) return 0
-  if (sign.loss !== undefined && isBlamed(cause, sign.loss)) return certain
+  if (loss !== undefined && isBlamed(cause, loss)) return certain
   if (cause.needs === 'blame') return 0
   if (!isOfHarm(cause, sign) || !touches(cause.extent, sign.extent)) return 0
-  const isAtPlace = sign.loss?.node !== undefined && cause.extent.at === sign.loss.node
-  return 1 + precisionOf(cause.extent) + (isAtPlace ? 8 : 0) + (rank(sign) - rank(cause))
+  if (loss !== undefined && !isAtPlace(cause, loss)) return 0
+  const isThere = loss?.node !== undefined && cause.extent.at === loss.node
+  return 1 + precisionOf(cause.extent) + (isThere ? 8 : 0) + (rank(sign) - rank(cause))
 }
 
 function bestOf(causes: readonly Sign[], sign: Sign): Sign | undefined {
@@ -35,6 +54,46 @@ function bestOf(causes: readonly Sign[], sign: Sign): Sign | undefined {
     if (score > 0 && (best === undefined || score > best.score)) best = { cause, score }
   }
   return best?.cause
+}
+
+/** The packets that were lost on the way of which a sign tells. */
+function lossesOn({ extent: { at, peers }, code }: Sign, losses: readonly Sign[]): Sign[] {
+  const isOfSize = !natureOf(code).isOf.includes('ways')
+  return losses.filter(({ loss }) => {
+    if (loss === undefined || loss.isOfSize !== isOfSize || at === undefined) return false
+    const ends = [loss.from, loss.to]
+    return ends.includes(at) && (peers === undefined || peers.some((peer) => peer !== at && ends.includes(peer)))
+  })
+}
+
+/**
+ * The cause of each sign; one that has none is absent. Packets come first: a way that agents call broken is so for what its packets met, where some
+ * were followed.
+ */
+function causesOf(signs: readonly Sign[]): Map<Sign, Sign> {
+  const found = new Map<Sign, Sign>()
+  const find = (some: readonly Sign[], causes: readonly Sign[]): void => {
+    for (const sign of some) {
+      const cause = bestOf(causes, sign)
+      if (cause !== undefined) found.set(sign, cause)
+    }
+  }
+  const isSeen = ({ code }: Sign): boolean => natureOf(code).rank === 'seen'
+  const losses = signs.filter(({ loss }) => loss !== undefined)
+  const told = signs.filter(({ loss }) => loss === undefined)
+  const made = told.filter((sign) => !isSeen(sign))
+  find(made, made)
+  find(losses, made)
+  for (const sign of told.filter(isSeen)) {
+    const own = lossesOn(sign, losses)
+    const known = own.flatMap((loss) => found.get(loss) ?? [])
+    find([sign], own.length === 0 ? made : known)
+  }
+  find(
+    losses.filter((loss) => !found.has(loss)),
+    told.filter(isSeen),
+  )
+  return found
 }
 
 /** What one maker did to one node, such as a route for each family, is one cause. */
@@ -108,17 +167,17 @@ function findingOfWays({ node, signs }: WayGroup, below: readonly Sign[]): Findi
  */
 export function arrange(signs: readonly Sign[], reach: Reach): Finding[] {
   const sorted = signs.toSorted((one, other) => rank(one) - rank(other))
-  const rootOf = new Map<Sign, Sign>()
-  for (const sign of sorted) {
-    const cause = bestOf(sorted, sign)
-    rootOf.set(sign, cause === undefined ? sign : rootOf.get(cause)!)
+  const causes = causesOf(sorted)
+  const rootOf = (sign: Sign): Sign => {
+    const cause = causes.get(sign)
+    return cause === undefined ? sign : rootOf(cause)
   }
   const belowOf = Map.groupBy(
-    sorted.filter((sign) => rootOf.get(sign) !== sign),
-    (sign) => rootOf.get(sign)!,
+    sorted.filter((sign) => causes.has(sign)),
+    rootOf,
   )
   const below = (group: readonly Sign[]): Sign[] => group.flatMap((each) => belowOf.get(each) ?? [])
-  const roots = sorted.filter((sign) => rootOf.get(sign) === sign && (sign.needs === undefined || belowOf.has(sign)))
+  const roots = sorted.filter((sign) => !causes.has(sign) && (sign.needs === undefined || belowOf.has(sign)))
   const ways = brokenWays(roots, reach)
   const ofWays = new Set(ways.flatMap((group) => group.signs))
   const others = roots.filter((root) => !ofWays.has(root))

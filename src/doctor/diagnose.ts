@@ -1,10 +1,12 @@
 // What nodes answered and what packets did, made into findings. Pure.
+import { type ToldProblem } from '#/api/schemas/problem.ts'
 import { namesOf } from '#/lib/causes.ts'
 import { cutFromApi, ownProblems, silentAgents } from './agents.ts'
 import { arrange } from './causes.ts'
 import { namesIn } from './extent.ts'
 import { blamedCauses, lostPackets, packetNotes } from './losses.ts'
 import { reachOf } from './ways.ts'
+import { checksumSigns } from './checksums.ts'
 import { clockSigns } from './clocks.ts'
 import { leftoversIn, withLeftovers } from './leftovers.ts'
 import { neighbourSigns } from './neighbours.ts'
@@ -13,17 +15,22 @@ import { programSigns } from './programs.ts'
 import { settingSigns } from './settings.ts'
 import { type Diagnosis, type FollowedPacket, type NodeAnswers, type Note } from './types.ts'
 
-export function diagnose(answers: readonly NodeAnswers[], packets: readonly FollowedPacket[]): Diagnosis {
+export function diagnose(
+  answers: readonly NodeAnswers[],
+  packets: readonly FollowedPacket[],
+  ofObjects: readonly ToldProblem[] = [],
+): Diagnosis {
   const names = namesIn(answers)
   const told = [
-    ...silentAgents(answers),
-    ...ownProblems(answers, names),
+    ...silentAgents(answers, packets),
+    ...ownProblems(answers, names, ofObjects),
     ...cutFromApi(answers),
     ...podSigns(answers),
     ...neighbourSigns(answers),
     ...programSigns(answers),
     ...settingSigns(answers),
     ...clockSigns(answers),
+    ...checksumSigns(answers, packets),
   ]
   const signs = [...told, ...blamedCauses(packets, told), ...lostPackets(packets)]
   const { findings, notes } = withLeftovers(arrange(signs, reachOf(packets)), leftoversIn(answers))

@@ -2,7 +2,15 @@
 import { type ProblemCode, problemCatalogue } from '#/model/problem-catalogue.ts'
 import { problem } from '#/model/problems.ts'
 import { isNamed } from './ranks.ts'
-import { type Extent, type FollowedPacket, type Loss, type Note, type PacketEnd, type Sign } from './types.ts'
+import {
+  type Extent,
+  type FollowedPacket,
+  type Loss,
+  type Note,
+  type PacketEnd,
+  type PlannedPacket,
+  type Sign,
+} from './types.ts'
 
 const lostOutcomes = new Set(['refused', 'not-sent', 'lost', 'unanswered', 'answer-lost'])
 
@@ -42,7 +50,14 @@ function blamedNode({ from, to, verdict }: FollowedPacket, code: string | undefi
   const { drop, next, last, direction } = verdict
   if ((code === 'CW8103' || code === 'CW8105') && direction !== undefined)
     return direction === 'there' ? from.node : to.node
-  return drop?.node ?? (next === undefined ? last?.node : undefined)
+  if (drop !== undefined) return drop.node
+  return next === undefined || next.node === last?.node ? last?.node : undefined
+}
+
+/** The node that it left last, where it came to no other. */
+function wireBehind({ verdict: { drop, last, next } }: FollowedPacket): string | undefined {
+  if (drop !== undefined || last?.place !== 'transmit' || last.pod !== undefined) return undefined
+  return next === undefined || next.node !== last.node ? last.node : undefined
 }
 
 const how = 'a packet that was sent and followed (causeway trace)'
@@ -51,6 +66,7 @@ function lossOf(packet: FollowedPacket): Loss {
   const { verdict } = packet
   const code = verdict.code ?? codesOfReasons[verdict.drop?.drop?.reason ?? '']
   const node = blamedNode(packet, code)
+  const wire = wireBehind(packet)
   return {
     packet: packetText(packet),
     text: verdict.text,
@@ -59,6 +75,7 @@ function lossOf(packet: FollowedPacket): Loss {
     isOfSize: /a small packet is answered/.test(verdict.text),
     ...(code !== undefined && code in problemCatalogue && { code }),
     ...(node !== undefined && { node }),
+    ...(wire !== undefined && { wireBehind: wire }),
   }
 }
 
@@ -93,9 +110,24 @@ function signOf(packet: FollowedPacket): Sign {
   }
 }
 
-/** A sign for each packet that was lost. */
+const wayOf = ({ from, to, family, protocol }: FollowedPacket): string =>
+  `${from.name} ${to.name} ${family} ${protocol}`
+
+/** A sign for each packet that was lost. One that was answered when it was sent again is of a way that loses some. */
 export function lostPackets(packets: readonly FollowedPacket[]): Sign[] {
-  return packets.filter(isLost).map(signOf)
+  const answered = new Set(packets.filter(isWhole).map(wayOf))
+  return packets.filter(isLost).map((packet) => {
+    const sign = signOf(packet)
+    return answered.has(wayOf(packet)) && sign.loss?.wireBehind !== undefined ? { ...sign, code: 'CW8102' } : sign
+  })
+}
+
+/** Packets that are worth another try: nobody says why they were lost, so perhaps only some are. */
+export function worthAgain(packets: readonly FollowedPacket[]): PlannedPacket[] {
+  const unknown = packets.filter((packet) => isLost(packet) && lossOf(packet).wireBehind !== undefined)
+  return [...new Map(unknown.map((packet) => [`${packet.from.node} ${packet.to.node}`, packet])).values()].map(
+    ({ from, to, family, protocol }) => ({ from, to, family, protocol }),
+  )
 }
 
 /** Whether a trace says that it is this: the same code, at the same node. */

@@ -1,12 +1,18 @@
 // Which problems can be the cause of which. A cause is of a lower rank than what follows from it: what somebody made explains what is seen of
 // packets, never the other way round. Pure.
 
-/** What a problem does to packets: `ways`: it loses them; `size`: it loses large ones alone; `sessions`: routes that BGP tells are missing; `pod`: what is in a pod's namespace. */
-export type Harm = 'ways' | 'size' | 'sessions' | 'api' | 'pod'
+/**
+ * What a problem does. ways: it loses packets between nodes or within one; size: it loses large ones alone; sessions: routes that BGP tells are
+ * missing; api: the API server is not reached; pod: something is missing in a pod's namespace; rules: rules that let pods pass are missing.
+ */
+export type Harm = 'ways' | 'size' | 'sessions' | 'api' | 'pod' | 'rules'
 
-/** made: by somebody, and to be mended. state: of Causeway, by itself or from something made. seen: of packets. */
+/** made: by somebody, and to be mended. state: of Causeway, by itself or from something made. seen: of packets. packet: one that was followed. */
 const ranks = { made: 0, state: 1, seen: 2, packet: 3 } as const
 export type Rank = keyof typeof ranks
+
+/** Where the packets end that it loses: at its node; there or on the wire behind it; anywhere. */
+export type Place = 'here' | 'leaving' | 'anywhere'
 
 export type Nature = {
   readonly rank: Rank
@@ -14,18 +20,24 @@ export type Nature = {
   readonly does: readonly Harm[]
   /** What it is the sign of, and so can follow from. */
   readonly isOf: readonly Harm[]
+  readonly place: Place
 }
 
-const made = (...does: readonly Harm[]): Nature => ({ rank: 'made', does, isOf: [] })
-const state = (isOf: readonly Harm[], ...does: readonly Harm[]): Nature => ({ rank: 'state', does, isOf })
-const seen = (isOf: readonly Harm[], ...does: readonly Harm[]): Nature => ({ rank: 'seen', does, isOf })
+const nature = (
+  rank: Rank,
+  place: Place,
+  { does = [], isOf = [] }: Partial<Pick<Nature, 'does' | 'isOf'>>,
+): Nature => ({ rank, place, does, isOf })
 
-/** Small packets do not cross either. */
-const cutsOff = made('ways', 'sessions')
-/** Any packet may be lost, also a large one after a small one. */
-const comesAndGoes = made('ways', 'size', 'sessions')
-const cutsPodOff = made('ways', 'pod')
-const narrows = made('size')
+/** What Node objects say, and nodes as a whole: small packets do not cross either. */
+const cutsOff = nature('made', 'anywhere', { does: ['ways', 'sessions'] })
+/** The kernel of the node drops them, or does not know where to send them. */
+const stopsHere = nature('made', 'here', { does: ['ways', 'sessions'] })
+/** It sends them elsewhere, or in a way that nobody takes. */
+const sendsAstray = nature('made', 'leaving', { does: ['ways', 'sessions'] })
+const narrows = nature('made', 'anywhere', { does: ['size'] })
+const ofPod = nature('made', 'here', { does: ['ways', 'pod'] })
+const broken = nature('seen', 'anywhere', { isOf: ['ways'], does: ['ways'] })
 
 /** Problems that do something to packets, or can follow from others. All others are causes that explain nothing. */
 const natures: Readonly<Record<string, Nature>> = {
@@ -43,68 +55,72 @@ const natures: Readonly<Record<string, Nature>> = {
   CW1111: cutsOff,
   CW1112: cutsOff,
   CW1113: cutsOff,
-  CW1201: state(['ways', 'sessions'], 'ways'),
+  CW1201: nature('state', 'here', { isOf: ['ways', 'sessions'], does: ['ways'] }),
   CW1202: narrows,
-  CW1203: cutsOff,
-  CW1204: state(['sessions']),
-  CW1205: state(['ways'], 'ways'),
+  CW1203: stopsHere,
+  CW1204: nature('state', 'anywhere', { isOf: ['sessions'] }),
+  CW1205: nature('state', 'here', { isOf: ['ways'], does: ['ways'] }),
   CW1207: narrows,
-  CW1301: cutsOff,
-  CW1302: cutsOff,
-  CW1303: cutsOff,
-  CW1304: state(['ways'], 'ways', 'sessions'),
-  CW1305: cutsOff,
-  CW1306: seen(['ways'], 'ways'),
-  CW1307: seen(['ways'], 'ways'),
-  CW2001: cutsOff,
-  CW2002: cutsOff,
-  CW2003: cutsOff,
-  CW2004: cutsOff,
-  CW2005: cutsOff,
-  CW2006: cutsOff,
-  CW2007: cutsOff,
-  CW2008: cutsOff,
-  CW2009: comesAndGoes,
-  CW3104: cutsPodOff,
-  CW3105: cutsPodOff,
-  CW3106: cutsPodOff,
-  CW3107: cutsPodOff,
+  CW1301: sendsAstray,
+  CW1302: sendsAstray,
+  CW1303: stopsHere,
+  CW1304: nature('state', 'here', { isOf: ['ways'], does: ['ways', 'sessions'] }),
+  CW1305: stopsHere,
+  CW1306: broken,
+  CW1307: broken,
+  CW2001: sendsAstray,
+  CW2002: stopsHere,
+  CW2003: stopsHere,
+  CW2004: sendsAstray,
+  CW2005: sendsAstray,
+  CW2006: stopsHere,
+  CW2007: stopsHere,
+  CW2008: sendsAstray,
+  CW2009: stopsHere,
+  CW3104: ofPod,
+  CW3105: ofPod,
+  CW3106: ofPod,
+  CW3107: ofPod,
   CW3111: narrows,
-  CW3114: state(['pod'], 'ways'),
+  CW3114: nature('state', 'here', { isOf: ['pod'], does: ['ways'] }),
   CW3115: narrows,
-  CW3203: cutsOff,
-  CW3204: cutsOff,
-  CW3205: cutsOff,
-  CW3301: cutsOff,
-  CW3304: comesAndGoes,
-  CW4109: made('sessions'),
-  CW4110: made('sessions'),
-  CW6002: state(['ways', 'api']),
-  CW6101: cutsOff,
-  CW6102: { rank: 'packet', does: [], isOf: ['ways'] },
+  CW3203: stopsHere,
+  CW3204: sendsAstray,
+  CW3205: sendsAstray,
+  CW3301: stopsHere,
+  CW3304: nature('made', 'here', { does: ['ways', 'size', 'sessions'] }),
+  CW4109: nature('made', 'anywhere', { does: ['sessions'] }),
+  CW4110: nature('made', 'anywhere', { does: ['sessions'] }),
+  CW6002: nature('state', 'anywhere', { isOf: ['ways', 'api'] }),
+  CW6003: nature('made', 'anywhere', { does: ['ways', 'sessions', 'api'] }),
+  CW6101: stopsHere,
+  CW6102: nature('packet', 'anywhere', { isOf: ['ways'] }),
   CW6302: cutsOff,
-  CW6501: cutsOff,
-  CW6502: cutsOff,
-  CW6503: cutsOff,
-  CW6504: cutsOff,
-  CW6505: cutsOff,
-  CW7001: cutsOff,
-  CW7002: cutsOff,
-  CW7004: comesAndGoes,
+  CW6501: sendsAstray,
+  CW6502: sendsAstray,
+  CW6503: sendsAstray,
+  CW6504: sendsAstray,
+  CW6505: stopsHere,
+  CW7001: nature('made', 'here', { does: ['ways', 'sessions'], isOf: ['rules'] }),
+  CW7002: stopsHere,
+  CW7004: nature('made', 'here', { does: ['ways', 'size', 'rules'] }),
+  // its packets are dropped by whom they come to under a strange address
   CW7005: cutsOff,
-  CW7006: cutsOff,
-  CW8101: seen(['size'], 'size'),
-  CW8102: seen(['ways'], 'ways', 'size'),
+  CW7006: nature('made', 'here', { does: ['ways'], isOf: ['rules'] }),
+  CW8101: nature('seen', 'anywhere', { isOf: ['size'], does: ['size'] }),
+  CW8102: nature('state', 'anywhere', { isOf: ['ways'], does: ['ways', 'size'] }),
   CW8103: cutsOff,
-  CW8104: made('ways', 'sessions', 'api'),
+  CW8104: nature('made', 'anywhere', { does: ['ways', 'sessions', 'api'] }),
   CW8105: cutsOff,
 }
 
+const explainsNothing = nature('made', 'anywhere', {})
+
 export function natureOf(code: string): Nature {
-  return natures[code] ?? made()
+  return natures[code] ?? explainsNothing
 }
 
-export const rankOf = ({ rank }: Pick<Nature, 'rank'>): number => ranks[rank]
+export const rankOf = (rank: Rank): number => ranks[rank]
 
 /** What a trace calls by the name of the state that it meets, agents and facts may call by that of its cause. */
 const closer: Readonly<Record<string, readonly string[]>> = {
@@ -112,6 +128,7 @@ const closer: Readonly<Record<string, readonly string[]>> = {
   CW2002: ['CW2009'],
   CW3111: ['CW3115'],
   CW7001: ['CW7006', 'CW7004'],
+  CW7006: ['CW7004'],
 }
 
 /** Whether a problem of this code is what a trace blames with that one. */

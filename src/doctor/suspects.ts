@@ -10,15 +10,24 @@ const mostSuspects = 16
 
 type Way = { readonly from: string; readonly to: string }
 
+/** What agents' probes get no answer from, before they call it a problem. */
+function silentWays({ node, peers }: NodeAnswers): Way[] {
+  const silent = (peers?.ways ?? []).filter(
+    ({ state }) => state === 'broken' || state === 'one way' || state === 'lossy',
+  )
+  return [...new Set(silent.map((way) => way.node))].map((to) => ({ from: node, to }))
+}
+
 /** What agents say is broken, and what looks wrong in kernels. */
 function suspectWays(answers: readonly NodeAnswers[], names: Names): Way[] {
   const signs = [
     ...ownProblems(answers, names).filter(({ code }) => natureOf(code).rank === 'seen'),
     ...neighbourSigns(answers),
   ]
-  return signs.flatMap(({ extent: { at, peers = [] } }) =>
+  const told = signs.flatMap(({ extent: { at, peers = [] } }) =>
     at === undefined ? [] : peers.map((to) => ({ from: at, to })),
   )
+  return [...told, ...answers.flatMap(silentWays)]
 }
 
 /** The packets that are still to be followed; `planned` are those that are followed already. */

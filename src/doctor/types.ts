@@ -19,6 +19,8 @@ export type NodeAnswers = {
   readonly version?: string
   readonly status?: AgentStatus
   readonly facts?: NodeFacts
+  /** Asked for once more after packets were followed, where that says more. */
+  readonly factsAfter?: NodeFacts
   readonly ipam?: IpamFindings
   readonly peers?: PeersReport
   /** How the asker's clock stood when the facts were asked for and when they came, ms since 1970. */
@@ -76,6 +78,8 @@ export type Loss = {
   readonly to: string
   /** Only packets of full size are concerned. */
   readonly isOfSize: boolean
+  /** It was lost on the wire behind this node. */
+  readonly wireBehind?: string
   /** What the trace blames, and at which node. */
   readonly code?: string
   readonly node?: string

@@ -43,6 +43,13 @@ function commonNode(ways: readonly Way[], reach: ReadonlySet<string>): string | 
   return most !== undefined && most[1].size > 1 ? most[0] : undefined
 }
 
+/** What the node itself tells of those that tell it, and packets between them. */
+function isOpposite({ sign, ends }: Way, node: string, same: readonly Way[]): boolean {
+  return (
+    sign.object !== `node/${node}` && ends.includes(node) && same.some((way) => way.ends.join(' ') === ends.join(' '))
+  )
+}
+
 /** The groups of signs that are of ways between nodes; other signs are in none. */
 export function brokenWays(roots: readonly Sign[], reach: Reach): WayGroup[] {
   return (['ways', 'size'] as const).flatMap((harm) => {
@@ -53,7 +60,18 @@ export function brokenWays(roots: readonly Sign[], reach: Reach): WayGroup[] {
 
 function groupsOf(ways: readonly Way[], reach: ReadonlySet<string>): WayGroup[] {
   const groups: WayGroup[] = []
-  let left = ways
+  // what several nodes tell of one is about that one
+  const told = Map.groupBy(ways, ({ sign: { object } }) => object)
+  const known = [...told].filter(([object, same]) => object.startsWith('node/') && same.length > 1)
+  for (const [object, same] of known) {
+    const node = object.replace('node/', '')
+    groups.push({
+      node,
+      signs: ways.filter((way) => same.includes(way) || isOpposite(way, node, same)).map(({ sign }) => sign),
+    })
+  }
+  const grouped = new Set(groups.flatMap(({ signs }) => signs))
+  let left = ways.filter(({ sign }) => !grouped.has(sign))
   for (;;) {
     const node = commonNode(left, reach)
     if (node === undefined) break

@@ -16,6 +16,13 @@ export const clusterProblemCatalogue = {
     remedy:
       'mend what the message names: the way from the node to the API server, its rights, its certificates; the agent goes on by what it knows meanwhile',
   },
+  CW6003: {
+    title: 'A node answers nothing',
+    about: 'node',
+    how: 'packets to its pods or their gateway, none of which was answered, and the request of causeway doctor to its agent',
+    remedy:
+      'see whether the machine runs and is connected (kubectl get nodes; its console); if it is gone for good, take it out of the cluster',
+  },
   CW6101: {
     title: 'A program of others drops packets',
     about: 'kernel',

@@ -134,4 +134,4 @@ export function flannelAnnotationsFor(end: {
 
 /** What mends what flannel keeps in the kernel of a node. */
 export const restartFlannel = (node: string): string =>
-  `restart flannel on this node, which makes it again: kubectl -n kube-flannel delete pod -l app=flannel --field-selector spec.nodeName=${node}`
+  `restart flannel on this node, which makes it again: kubectl -n kube-flannel delete pod -l app=flannel --field-selector spec.nodeName=${node} (with k3s, whose flannel is a part of it: restart the service k3s or k3s-agent)`

@@ -3,7 +3,7 @@ import { type ProblemEntry } from './problem-entry.ts'
 
 const compared = "flannel's annotations of Node objects, compared with what the kernel of this node has"
 const restart =
-  'restart flannel on this node, which makes it again: kubectl -n kube-flannel delete pod -l app=flannel --field-selector spec.nodeName=NODE'
+  'restart flannel on this node, which makes it again: kubectl -n kube-flannel delete pod -l app=flannel --field-selector spec.nodeName=NODE (with k3s, whose flannel is a part of it: restart the service k3s or k3s-agent)'
 
 export const observedProblemCatalogue = {
   CW6501: {

@@ -20,8 +20,6 @@ type Way =
 /** To one pod CIDR of another node. */
 export type FlannelWay = Way & { readonly node: string; readonly cidr: Prefix }
 
-const directBackends = new Set(['host-gw', 'alloc'])
-
 function wayTo(self: FlannelNode, other: FlannelNode, family: Family, cidr: Prefix): Way {
   const { backend, publicAddrs, vtepMacs, vni } = other
   if (backend === undefined) return { kind: 'unknown', why: 'flannel has written no backend-type on its Node object' }
@@ -31,7 +29,7 @@ function wayTo(self: FlannelNode, other: FlannelNode, family: Family, cidr: Pref
       kind: 'unknown',
       why: `flannel has written no ${family === 4 ? 'public-ip' : 'public-ipv6'} on its Node object`,
     }
-  if (directBackends.has(backend)) return { kind: 'direct', remote }
+  if (backend === 'host-gw') return { kind: 'direct', remote }
   if (backend !== 'vxlan') return { kind: 'unknown', why: `what its backend ${backend} makes is not known here` }
   const mac = vtepMacs[family]
   if (mac === undefined)

@@ -143,13 +143,13 @@ function refusedRemedy({ purpose, packet }: Crossing): string {
 }
 
 /** What remedies name. */
-function neededOf({ deps }: Prediction): NeededPassage {
+function neededOf({ deps, packet }: Prediction): NeededPassage {
   return {
     podDevices: [deps.podDevice()],
     podCIDRs: deps.podCIDRs(),
     clusterCIDRs: deps.clusterCIDRs,
     isNative: false,
     underlayDevices: [],
-    tunnel: { device: vxlanName, port: deps.vxlanPort, ends: [] },
+    tunnel: { device: deps.flannel?.device(packet.src.family) ?? vxlanName, port: deps.vxlanPort, ends: [] },
   }
 }

@@ -15,6 +15,7 @@ export type ViewLink = Device & {
   readonly mac: string
   readonly mtuBytes: number
   readonly isUp: boolean
+  readonly hasCarrier: boolean
   /** The index of the bridge that it is a port of. */
   readonly master?: number
   readonly vxlan?: { readonly id: number; readonly port: number; readonly local?: Addr }

@@ -3,7 +3,7 @@ import { type Addr } from '#/lib/addr.ts'
 import { withoutFingerprint } from '#/obstacles/firewall/one-packet.ts'
 import { fdbStep, portStep } from '#/trace/predict-bridge.ts'
 import { frameFit, routeFit } from '#/trace/predict-mtu.ts'
-import { noOwnerStep, nobodyStep, passes, stops } from '#/trace/predict-steps.ts'
+import { deadDevice, noOwnerStep, nobodyStep, passes, stops } from '#/trace/predict-steps.ts'
 import { sent } from '#/trace/predict-way.ts'
 import { factsOf, type PredictPod, type Prediction } from './context.ts'
 import { type Crossing, type Firewalls, isBridgeFiltered } from './firewalls.ts'
@@ -227,6 +227,7 @@ async function leave(prediction: Prediction, firewalls: Firewalls, hop: Hop, sou
   const { device, gateway } = hop
   othersAt(prediction, device, 'egress')
   const link = prediction.link(device.name)
+  if (link && device.name !== 'lo') prediction.add(deadDevice(link))
   if (link?.isEthernet && !link.hasNoArp && device.name !== 'lo') {
     const addr = gateway ?? packet.dst
     const name = prediction.nodeWith(addr)

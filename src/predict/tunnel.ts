@@ -4,7 +4,7 @@ import { type Addr } from '#/lib/addr.ts'
 import { vtepGateways, vtepMac, vxlanName } from '#/model/names.ts'
 import { outerFit, overheadBytes } from '#/trace/predict-mtu.ts'
 import { isFiltered, rpFilterStop } from '#/trace/predict-route.ts'
-import { passes, stops } from '#/trace/predict-steps.ts'
+import { deadDevice, passes, stops } from '#/trace/predict-steps.ts'
 import { received, sent } from '#/trace/predict-way.ts'
 import { type Encap } from '#/wire/netlink/route.ts'
 import { type Packet, type Prediction } from './context.ts'
@@ -70,8 +70,7 @@ export async function sendEncapsulated(
   prediction.add(await firewalls.cross({ ...common, hook: 'egress', layer: 'device' }))
   prediction.add(firewalls.summary({ device: oif.name }, "the tunnel's packet"))
   const link = prediction.link(oif.name)
-  if (link && !link.isUp)
-    prediction.add(stops('tunnel', `device ${oif.name} of the underlay is down`, { device: oif.name }))
+  if (link) prediction.add(deadDevice(link))
   const mtuBytes = outerHop.mtuBytes ?? link?.mtuBytes
   if (mtuBytes !== undefined)
     prediction.add(

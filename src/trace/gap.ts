@@ -12,6 +12,8 @@ export type Loss = Gap & {
   readonly drop?: Sighting
   /** What is known to be in its way there. */
   readonly obstacle?: Step
+  /** The node that sent it to where it was dropped, in the namespace of a node. */
+  readonly sender?: string
 }
 
 /**
@@ -142,9 +144,12 @@ function obstacleIn(
   const isMeant = ({ kind }: Step): boolean => kinds.includes(kind)
   const here = [...steps, ...atOtherEnd].find(isMeant)
   if (here !== undefined || drop.drop.reason !== 'OTHERHOST') return here
-  // the MAC that is not the receiver's is what the node before has for it
-  const before = own[own.findIndex((each) => each.node === node) - 1]
-  return obstaclesAt(own, before?.node).find((step) => step.pod === undefined && isMeant(step))
+  return obstaclesAt(own, nodeBefore(own, node)).find((step) => step.pod === undefined && isMeant(step))
+}
+
+/** The MAC that is not the receiver's is what the node before has for it. */
+function nodeBefore(own: readonly Prediction[], node: string | undefined): string | undefined {
+  return own[own.findIndex((each) => each.node === node) - 1]?.node
 }
 
 /** What nodes say of the packet's own direction, and of the other one. */
@@ -167,12 +172,14 @@ export function lossIn(hops: readonly Hop[], ways: Ways, sightings: readonly Sig
   const obstacle = obstacleIn(gap, hops, ways, drop)
   const stray = strayIn(gap, hops, ways, sightings)
   const deaf = drop === undefined ? deafNode(gap, ways.own)?.node : undefined
+  const sender = drop !== undefined && drop.pod === undefined ? nodeBefore(ways.own, drop.node) : undefined
   return {
     ...gap,
     ...(drop && { drop }),
     ...(obstacle && { obstacle }),
     ...(stray && { stray }),
     ...(deaf !== undefined && { deaf }),
+    ...(sender !== undefined && { sender }),
   }
 }
 
@@ -223,11 +230,13 @@ export function lossText(loss: Loss, what: string): string {
 }
 
 /** What mends it, where that is known. */
-export function lossRemedy({ last, next, drop, obstacle }: Loss): string | undefined {
+export function lossRemedy({ last, next, drop, obstacle, sender }: Loss): string | undefined {
   if (obstacle?.remedy !== undefined) return obstacle.remedy
   const words = drop?.drop && reasonWords(drop.drop)
   if (words?.remedy !== undefined)
-    return words.remedy.replaceAll('DEVICE', drop?.device ?? 'DEVICE').replaceAll('NODE', last?.node ?? 'NODE')
+    return words.remedy
+      .replaceAll('DEVICE', drop?.device ?? 'DEVICE')
+      .replaceAll('NODE', sender ?? last?.node ?? 'NODE')
   if (drop === undefined && hasLeft({ ...(last && { last }), ...(next && { next }) }))
     return `look at what is between ${last!.node} and ${next!.node}: firewalls, security groups, routers, the MTU of the links`
   return undefined

@@ -1,4 +1,6 @@
 // What of a way is told to people: a line for each device. Text and page tell the same.
+import { hopText } from './predict-route.ts'
+import { type Direction, type EqualWays, type Prediction } from './types.ts'
 import { type Verdict } from './verdict.ts'
 import { type Hop } from './way.ts'
 
@@ -27,4 +29,22 @@ export function roundTripMs(there: readonly Hop[], back: readonly Hop[]): number
   if (first === undefined || last === undefined || first.node !== last.node) return undefined
   const ms = last.timeMs - first.timeMs
   return ms < microsecond ? undefined : ms
+}
+
+function equalWaysText(node: string, { hops, chosenBy }: EqualWays): string {
+  const [taken] = hops.filter((hop) => hop.isChosen).map(hopText)
+  const others = hops.filter((hop) => !hop.isChosen).map(hopText)
+  const rest =
+    chosenBy === 'addresses'
+      ? 'the kernel chooses by the addresses: all packets between these two go so'
+      : 'other connections may take another: --ways tries them'
+  return `${node} has ${hops.length} equal ways: ${taken}, which this packet takes, and ${others.join(', ')}; ${rest}`
+}
+
+/** What nodes say of equal ways: this packet takes one of them. */
+export function equalWaysTexts({ there, back }: Readonly<Record<Direction, readonly Prediction[]>>): string[] {
+  const texts = [...there, ...back].flatMap(({ node, steps }) =>
+    steps.flatMap(({ ways }) => (ways === undefined ? [] : [equalWaysText(node, ways)])),
+  )
+  return [...new Set(texts)]
 }

@@ -50,3 +50,20 @@ export function noOwnerStep(addr: string, at: At): PredictedStep {
       'see which nodes have which pod CIDRs: kubectl get nodes -o custom-columns=NAME:.metadata.name,PODCIDRS:.spec.podCIDRs; the pod, or its node, is gone',
   })
 }
+
+/** A device of the underlay that nothing leaves by; undefined for one that may be left by. */
+export function deadDevice({
+  name,
+  isUp,
+  hasCarrier,
+}: {
+  readonly name: string
+  readonly isUp: boolean
+  readonly hasCarrier: boolean
+}): PredictedStep | undefined {
+  if (isUp && hasCarrier) return undefined
+  const remedy = isUp
+    ? `look at the cable, the port of the switch and, of a virtual machine, its network: ip -s link show dev ${name}`
+    : `ip link set dev ${name} up; and see who sets it down`
+  return stops('route', `${name} ${isUp ? 'has no carrier' : 'is down'}`, { device: name }, { code: 'CW8104', remedy })
+}

@@ -9,6 +9,8 @@ type ReasonWords = {
   readonly kinds: readonly StepKind[]
 }
 
+/** It waits for a MAC that nobody tells, perhaps since a route leads to where nobody is. */
+const waiting: readonly StepKind[] = ['neighbour', 'route']
 const firewall: readonly StepKind[] = ['nftables', 'policy', 'service']
 
 const reasons: Readonly<Record<string, ReasonWords>> = {
@@ -63,11 +65,11 @@ const reasons: Readonly<Record<string, ReasonWords>> = {
   },
   UNKNOWN_L4_PROTO: { text: 'nothing handles its protocol there', kinds: ['deliver'] },
   XFRM_POLICY: { text: 'an IPsec policy forbids it', remedy: 'look at: ip xfrm policy', kinds: [] },
-  NEIGH_FAILED: { text: 'the next hop does not answer ARP or neighbour discovery', kinds: ['neighbour'] },
+  NEIGH_FAILED: { text: 'the next hop does not answer ARP or neighbour discovery', kinds: waiting },
   NEIGH_CREATEFAIL: { text: 'the table of neighbours is full', kinds: ['neighbour'] },
-  NEIGH_QUEUEFULL: { text: 'too many packets wait for the MAC of the next hop', kinds: ['neighbour'] },
-  NEIGH_DEAD: { text: 'the entry of the next hop was removed while it waited', kinds: ['neighbour'] },
-  QUEUE_PURGE: { text: 'it was still waiting when its queue was emptied', kinds: ['neighbour'] },
+  NEIGH_QUEUEFULL: { text: 'too many packets wait for the MAC of the next hop', kinds: waiting },
+  NEIGH_DEAD: { text: 'the entry of the next hop was removed while it waited', kinds: waiting },
+  QUEUE_PURGE: { text: 'it was still waiting when its queue was emptied', kinds: waiting },
   TC_INGRESS: {
     text: 'a tc or eBPF program dropped it as it came in',
     remedy: 'look at: tc filter show dev DEVICE ingress; bpftool net; causeway datapath',

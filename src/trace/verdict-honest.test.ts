@@ -1,24 +1,12 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { Addr } from '#/lib/addr.ts'
-import { from, healthy, predictionsOf, sightingAt, to, tunnelWay } from './testing/scene.ts'
+import { from, healthy, predictionsOf, resetBytes, sightingAt, to, tunnelWay } from './testing/scene.ts'
 import { exitStatus, judgeTrace, type TraceFacts } from './verdict.ts'
 import { type Direction, type Sighting } from './types.ts'
 
 const there = tunnelWay.there.map((place, index) => sightingAt(place, index, 'there'))
 const back = tunnelWay.back.map((place, index) => sightingAt(place, 100 + index, 'back'))
 const verdictOf = (facts: Partial<TraceFacts>) => judgeTrace({ ...healthy(), ...facts }).verdict
-
-/** A RST with ACK from the receiver's address. */
-function resetBytes(): string {
-  const bytes = new Uint8Array(40)
-  bytes.set([0x45, 0, 0, 40])
-  bytes[9] = 6
-  bytes.set(Addr.parse(to.addr).toBytes(), 12)
-  bytes.set(Addr.parse(from.addr).toBytes(), 16)
-  bytes.set([0x50, 0x14], 32)
-  return bytes.toHex()
-}
 
 const resets = (sightings: readonly Sighting[]): Sighting[] =>
   sightings.map((each) => ({ ...each, bytes: resetBytes() }))
@@ -108,7 +96,9 @@ test('a datagram that a process has, and does not answer, is told as that', () =
     taken.text,
     /^the probe arrived at pod default\/b, and a process at UDP port 53 has it, and did not answer in time/,
   )
-  assert.equal(verdictOf({ ...ports, sightings: [...there, socketless] }).outcome, 'unanswered')
+  const limited = verdictOf({ ...ports, sightings: [...there, socketless] })
+  assert.equal(limited.outcome, 'unanswered')
+  assert.match(limited.text, /no process listens there; its kernel does not say so, as it limits how often/)
   assert.equal(verdictOf({ ...ports, sightings: there.slice(0, -1) }).outcome, 'lost')
   assert.equal(verdictOf({ ...ports, sightings: [...there, ...back.slice(0, 3)] }).outcome, 'answer-lost')
 })
@@ -127,4 +117,52 @@ test('what goes to an address that nobody has ends where another node saw it las
     verdictOf({ to: unknown, predictions, sightings: [...seen, drop] }).text,
     /^the probe was dropped at cw-br0 of node-2: /,
   )
+})
+
+test('who has the address of the receiver and answers is not the receiver', () => {
+  const at = { node: 'node-1', device: 'cw-br0' } as const
+  const read = sightingAt({ ...at, place: 'read' }, 4, 'there')
+  const own = [
+    sightingAt({ ...at, place: 'transmit' }, 110, 'back'),
+    sightingAt({ node: 'node-1', device: 'cwv1', place: 'transmit' }, 111, 'back'),
+    sightingAt({ node: 'node-1', device: 'eth0', pod: from.pod, place: 'receive' }, 112, 'back'),
+  ]
+  const step = {
+    node: 'node-1',
+    kind: 'route',
+    text: 'address 10.244.2.2 on device lo',
+    isObstacle: true,
+    device: 'cw-br0',
+    code: 'CW1303',
+    remedy: 'take it away',
+  } as const
+  const predictions = { ...healthy().predictions, there: predictionsOf(tunnelWay.there, [step]) }
+  const taken = [...there.slice(0, 4), read, ...own]
+  const verdict = verdictOf({ predictions, sightings: taken })
+  assert.equal(verdict.outcome, 'lost')
+  assert.equal(
+    verdict.text,
+    'the probe never came to pod default/b: node-1 takes it for its own, and answers: address 10.244.2.2 on device lo',
+  )
+  assert.equal(verdict.code, 'CW1303')
+  // a connection is refused there in the same way
+  const refusing = sightingAt({ ...at, place: 'drop' }, 4, 'there', {
+    drop: { reason: 'NO_SOCKET', function: 'tcp_v4_rcv' },
+  })
+  const tcp = verdictOf({
+    protocol: 'tcp',
+    port: 80,
+    predictions,
+    sightings: [...there.slice(0, 4), refusing, ...resets(own)],
+  })
+  assert.equal(tcp.text, verdict.text)
+  // where the receiver's node is not watched, it may be the receiver
+  const blind = [{ node: 'node-2', why: 'its agent does not answer' }]
+  assert.equal(verdictOf({ predictions, sightings: taken, blind }).outcome, 'answered')
+})
+
+test('a frame for another MAC is the doing of the node that sent it', () => {
+  const drop = dropAt({ node: 'node-2', device: 'eth0' }, 8, 'there', 'OTHERHOST')
+  const verdict = verdictOf({ sightings: [...there.slice(0, 8), drop] })
+  assert.match(verdict.remedy ?? '', /neighbour entry of the next hop on node-1:/)
 })

@@ -95,6 +95,30 @@ function answeredVerdict(facts: TraceFacts, kind: AnswerKind, answer: Sighting):
   return { outcome: 'refused', text: `${by} refuses the probe: ${words}${mtu}`, last: hopAt(answer) }
 }
 
+/** Somebody else has the receiver's address, and answers: the probe never came to the receiver, whose node was watched. */
+function takenElsewhere(
+  facts: TraceFacts,
+  hops: readonly Hop[],
+  there: readonly Sighting[],
+  kind: AnswerKind,
+): Verdict | undefined {
+  const { to, sightings, blind } = facts
+  const isWatched = to.node !== undefined && blind.every(({ node }) => node !== to.node)
+  if (!isWatched || sightings.some((each) => isAtEnd(each, to))) return undefined
+  const taker = there.findLast(({ place, drop }) => place === 'read' || drop?.reason === 'NO_SOCKET')
+  // a firewall refuses what it has dropped
+  const isDropped = there.some(({ drop }) => drop !== undefined && drop.reason !== 'NO_SOCKET')
+  if (taker === undefined || (kind.kind === 'closed' && isDropped)) return undefined
+  const onWay = there.filter((each) => each !== taker)
+  const loss = lossIn('there', hops, facts, onWay)
+  const cause = loss.obstacle === undefined ? '' : `: ${loss.obstacle.text}`
+  return {
+    outcome: 'lost',
+    text: `the probe never came to ${nameOf(to)}: ${placeName(taker)} takes it for its own, and answers${cause}`,
+    ...lostPart(loss, 'there'),
+  }
+}
+
 function hopAt({ node, pod, device = '', place }: Sighting): Hop {
   return { node, device, place, isExpected: true, ...(pod !== undefined && { pod }) }
 }
@@ -259,7 +283,12 @@ function unanswered(
     }
   // a datagram that the kernel neither drops nor refuses waits for the process that has the port
   if (protocol === 'udp' && drop === undefined) return { outcome: 'taken', text: takenText(facts, there), ...at }
-  const why = protocol === 'icmp' ? 'its kernel sends no answer' : 'neither a process nor its kernel sends an answer'
+  const why =
+    protocol === 'udp'
+      ? 'no process listens there; its kernel does not say so, as it limits how often it does (net.ipv4.icmp_ratelimit, net.ipv6.icmp.ratelimit)'
+      : protocol === 'icmp'
+        ? 'its kernel sends no answer'
+        : 'neither a process nor its kernel sends an answer'
   const remedy =
     protocol === 'icmp'
       ? 'look there at the sysctls icmp_echo_ignore_all of net.ipv4 and net.ipv6; or ask for a port that something listens at: NAME:PORT'
@@ -279,12 +308,14 @@ function verdictOf(facts: TraceFacts, hops: Trace['hops']): Verdict {
   const back = sightings.filter((each) => directionOf(each) === 'back')
   if (refused !== undefined) return notSent(facts)
   const answer = arrivedAnswer(facts, hops.back, back)
-  const packet = answer && packetOf(answer)
-  if (answer !== undefined && packet !== undefined) {
-    const verdict = answeredVerdict(facts, answerKind(packet), answer)
+  if (answer !== undefined) {
+    const packet = packetOf(answer)
+    const kind = packet === undefined ? ({ kind: 'answer' } as const) : answerKind(packet)
+    const elsewhere = kind.kind === 'refused' ? undefined : takenElsewhere(facts, hops.there, there, kind)
+    if (elsewhere !== undefined) return elsewhere
+    const verdict = answeredVerdict(facts, kind, answer)
     return verdict.outcome === 'refused' ? refusedBy(facts, verdict, back, hops.there) : verdict
   }
-  if (answer !== undefined) return answeredVerdict(facts, { kind: 'answer' }, answer)
   const isError = back.some(({ role }) => role === 'probe-error')
   if (hasArrived(facts, hops.there, there) || (back.length > 0 && !isError)) return unanswered(facts, hops, there, back)
   return lost(facts, hops.there, there)

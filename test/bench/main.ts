@@ -9,6 +9,7 @@ import { controllerBenchmark } from './controller.ts'
 import { costsBenchmark } from './costs.ts'
 import { datapathBenchmark } from './datapath.ts'
 import { descriptorsBenchmark } from './descriptors.ts'
+import { doctorBenchmark } from './doctor.ts'
 import { failoverBenchmark } from './failover.ts'
 import { nodesBenchmark } from './nodes.ts'
 import { podsBenchmark } from './pods.ts'
@@ -17,6 +18,7 @@ import { policyIndexBenchmark } from './policy-index.ts'
 import { probingBenchmark } from './probing.ts'
 import { machine, markdownOf, textOf, withSection } from './report.ts'
 import { endAll } from './rig.ts'
+import { traceBenchmark } from './trace.ts'
 
 const benchmarks: readonly Benchmark[] = [
   podsBenchmark,
@@ -29,6 +31,8 @@ const benchmarks: readonly Benchmark[] = [
   descriptorsBenchmark,
   costsBenchmark,
   policyIndexBenchmark,
+  traceBenchmark,
+  doctorBenchmark,
   probingBenchmark,
 ]
 const page = new URL('../../docs/benchmarks.md', import.meta.url)

@@ -1,4 +1,6 @@
 // Traces for pages, made of the scene of two nodes: with the bytes of every header, as they are in the tunnel, and what was expected.
+import { type Foretold } from '#/cli/trace-foretold.ts'
+import { foretoldJson } from '#/cli/trace-foretold-text.ts'
 import { type SizedRun } from '#/cli/trace-sizes.ts'
 import { traceJson } from '#/cli/trace-json.ts'
 import { Addr } from '#/lib/addr.ts'
@@ -10,6 +12,7 @@ import { encodeProbe } from '#/wire/probe/packet.ts'
 
 export type NodeStep = Step & { readonly node: string }
 export type Trace = ReturnType<typeof traceJson>
+type ForetoldTrace = ReturnType<typeof foretoldJson>
 
 const cookie = Uint8Array.from([1, 2, 3, 4, 5, 6, 7, 8])
 const ethernetHeader = Uint8Array.fromHex('0243e4ba7f370243e5ba80ca0800')
@@ -149,6 +152,42 @@ export function sameNode(): Trace {
   const predictions = { there: predictionsOf(ways.there), back: predictionsOf(ways.back) }
   return traceOf(sightings, [], { facts: { to: { ...to, node: 'node-1' }, predictions } })
 }
+
+/** Several probes took two ways, of which one is broken. */
+export function severalWays(): Trace {
+  const ways: SizedRun['ways'] = [
+    { way: 'eth0 of node-1 → eth0 of node-2', outcome: 'answered', sourcePorts: [40_001, 40_003] },
+    { way: 'as far as eth1 of node-1', outcome: 'lost', sourcePorts: [40_002] },
+  ]
+  return traceOf(sightedAll('there', 7), usualSteps, { run: { ways } })
+}
+
+/** What the nodes of a bundle would do: there was no packet. */
+function foretold(steps: readonly NodeStep[], more: Partial<Foretold>): ForetoldTrace {
+  const predictions = { there: predictionsOf(tunnelWay.there, steps), back: predictionsOf(tunnelWay.back) }
+  return foretoldJson({
+    probe: {
+      pair: { from, to },
+      wish: { protocol: 'icmp' },
+      request: { src: from.addr, dst: to.addr, protocol: 'icmp' },
+    },
+    madeAtMs: Date.UTC(2026, 10, 30),
+    predictions,
+    outcome: 'arrives',
+    text: 'it would arrive and be answered: nothing that node-1 and node-2 told is in its way',
+    silences: [],
+    ...more,
+  })
+}
+
+export const wouldArrive = (): ForetoldTrace => foretold(usualSteps, {})
+
+export const wouldEnd = (): ForetoldTrace =>
+  foretold([...usualSteps.slice(0, 6), rule, ...usualSteps.slice(6)], {
+    outcome: 'ends',
+    text: `it would end on node-2, eth0: ${rule.text}`,
+    obstacle: { node: 'node-2', direction: 'there', step: rule },
+  })
 
 /** To an address that no node has. */
 export function outside(): Trace {

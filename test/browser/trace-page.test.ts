@@ -137,6 +137,22 @@ suite('the page of a trace', { timeout: 120_000 }, () => {
     }
   })
 
+  test('what would become of a packet is walked by what kernels would do, and no place is said to have missed it', async () => {
+    await using page = await browser.open(pages.wouldEnd)
+    assert.deepEqual(await findBarriers(page), [])
+    assert.deepEqual(await findPaleTexts(page), [])
+    await page.keyboard.press('ArrowRight')
+    await page.keyboard.press('ArrowRight')
+    assert.match((await page.locator('#say').textContent()) ?? '', /^node-1, cw-br0: in\. route: route 10\.244\.2\.0/)
+    assert.equal(await page.locator('.missing, .passed').count(), 0)
+    assert.equal(await page.locator('#there-6 .end').textContent(), 'Would end here it would get no further')
+    assert.equal(await page.locator('#there-7.barred').count(), 1)
+    await browser.show(page, pages.wouldArrive)
+    assert.equal(await page.locator('#ladder .end, #ladder .barred').count(), 0)
+    assert.equal(await page.locator('#count').textContent(), '1 of 20')
+    browser.assertQuiet()
+  })
+
   test('the verdict stands with its code, and what mends it is copied', async () => {
     await using page = await browser.open(pages.dropped)
     const verdict = page.getByRole('region', { name: 'Lost' })

@@ -44,7 +44,18 @@ async function smoke(name: string): Promise<void> {
 }
 
 suite('benchmarks', { concurrency: true }, () => {
-  for (const name of ['pods', 'datapath', 'policy', 'bgp', 'failover', 'nodes', 'controller', 'descriptors', 'costs']) {
+  for (const name of [
+    'pods',
+    'datapath',
+    'policy',
+    'bgp',
+    'failover',
+    'nodes',
+    'controller',
+    'descriptors',
+    'costs',
+    'trace',
+  ]) {
     test(`${name} runs, and leaves nothing`, () => smoke(name))
   }
 })

@@ -31,8 +31,8 @@ type StatusJson = {
 class FlannelLab extends TestLab {
   pods: UpReport['pods'] = []
 
-  podOn(node: string): string {
-    return this.pods.find((each) => each.node === node)!.name
+  podOn(node: string, index = 0): string {
+    return this.pods.filter((each) => each.node === node)[index]!.name
   }
 
   trace(...args: readonly string[]): TraceJson {
@@ -220,7 +220,7 @@ suite('observing flannel with vxlan', { timeout: 240_000 }, () => {
   after(() => lab[Symbol.dispose]())
 
   test('a healthy cluster: every expected place is seen in both families, and nothing is wrong', () => {
-    lab.pods = lab.up('--network', 'flannel-vxlan', '--nodes', '2', '--pods', '1').pods
+    lab.pods = lab.up('--network', 'flannel-vxlan', '--nodes', '2', '--pods', '2').pods
     const [one, two] = [lab.podOn('node-1'), lab.podOn('node-2')]
     assert.equal(lab.healthy(one, two).verdict.fullBytes, 1450)
     // flannel-v6.1 has less room than the pods' devices say, and tells so
@@ -228,9 +228,10 @@ suite('observing flannel with vxlan', { timeout: 240_000 }, () => {
     lab.healthy(two, `${one}:8080`, '--family', '6')
     lab.healthy('node-1', two, '--udp')
     lab.healthy(one, 'node-2')
+    lab.healthy(one, `${lab.podOn('node-1', 1)}:8080`)
     for (const { value } of lab.status()) {
       assert.equal(value!.readiness.state, 'ready')
-      assert.equal(value!.endpoints.length, 1)
+      assert.equal(value!.endpoints.length, 2)
       assert.deepEqual(
         value!.verdicts.map(({ way }) => way),
         ['vxlan', 'vxlan'],
@@ -274,6 +275,29 @@ suite('observing flannel with vxlan', { timeout: 240_000 }, () => {
     }
     lab.healthy(one, two)
     assert.deepEqual(lab.problems(), [])
+  })
+
+  test('lab break has faults of flannel in both families, which are named and taken back', () => {
+    const [one, two] = [lab.podOn('node-1'), lab.podOn('node-2')]
+    for (const [name, code] of [
+      ['flannel-route-gone', 'CW6501'],
+      ['flannel-neighbour-wrong-mac', 'CW6502'],
+      ['flannel-fdb-stale', 'CW6503'],
+    ] as const) {
+      must(causeway, 'lab', 'break', name, '--name', lab.name, '--quiet')
+      const { verdict } = lab.trace(one, two, '--family', '6')
+      assert.deepEqual([verdict.outcome, verdict.code], ['lost', code], `${name}: ${verdict.text}`)
+      assert.deepEqual(
+        lab.problems().map((each) => each.split(' ').slice(0, 2).join(' ')),
+        [`node-1 ${code}`, `node-1 ${code}`],
+        name,
+      )
+      must(causeway, 'lab', 'mend', name, '--name', lab.name)
+      assert.deepEqual(lab.problems(), [], name)
+    }
+    lab.healthy(one, two, '--family', '6')
+    const refused = run(causeway, ['lab', 'break', 'agent-dead', '--name', lab.name])
+    assert.match(refused.stderr, /those of this lab have flannel/)
   })
 })
 

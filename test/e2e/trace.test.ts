@@ -1,6 +1,8 @@
 // `causeway trace` in a lab whose nodes have different datapaths: on a healthy cluster every expected place is seen and nothing is blamed; what is
 // broken is named where it is. Nothing of it stays.
 import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -126,6 +128,14 @@ suite('trace', { timeout: 240_000 }, () => {
     assert.match(blackhole.text, /at cw-br0 of node-1: .*blackhole/)
     assert.equal(blackhole.code, 'CW1302')
 
+    // that node's own kernel answers then
+    const impostor = broken(['node-1', `ip addr add ${addrOf(far)}/32 dev lo`, `ip addr del ${addrOf(far)}/32 dev lo`])
+    assert.match(
+      impostor.text,
+      /never came to pod default\/\S+: node-1 takes it for its own, and answers: address \S+ on device lo/,
+    )
+    assert.equal(impostor.code, 'CW1303')
+
     const between = broken([
       'router',
       `nft add table bridge bad; nft 'add chain bridge bad f { type filter hook forward priority 0; }'
@@ -165,6 +175,24 @@ suite('trace', { timeout: 240_000 }, () => {
     const tooLarge = trace(near, far, '--size', '1451')
     assert.equal(tooLarge.verdict.outcome, 'not-sent')
     assert.match(tooLarge.verdict.remedy ?? '', /1450/)
+  })
+
+  test('a datagram that a process has, and does not answer, and what is no host', async () => {
+    const [near, far] = [podOn('node-1'), podOn('node-2')]
+    const silent = `require('dgram').createSocket('udp4').on('message', () => {}).bind(5353, () => console.log('bound'))`
+    const inPod = ['netns', 'exec', `cw-${lab.name}-pod-default-${far}`, process.execPath, '-e', silent]
+    const child = spawn('ip', inPod, { stdio: ['ignore', 'pipe', 'inherit'] })
+    try {
+      await once(child.stdout, 'data')
+      const { verdict, exitStatus } = trace(near, `${far}:5353`, '--udp')
+      assert.equal(verdict.outcome, 'taken', verdict.text)
+      assert.equal(exitStatus, 4)
+    } finally {
+      child.kill('SIGKILL')
+    }
+    const group = run(causeway, ['trace', '--lab', lab.name, near, '224.0.0.1'])
+    assert.equal(group.status, 2)
+    assert.match(group.stderr, /224\.0\.0\.1 is a multicast group/)
   })
 
   test('bytes are written for other programs and a page for browsers, and connection tracking keeps nothing', () => {

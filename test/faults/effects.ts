@@ -19,6 +19,8 @@ export type Struck = {
 export type Effect = {
   /** Whether a probe fails; undefined: it may, or not. */
   readonly fails: (probe: Probed, struck: Struck) => boolean | undefined
+  /** Where a trace says that a packet ends which is lost between the two nodes: at the struck node unless it is said otherwise. */
+  readonly ends?: 'peer' | 'wire' | 'anywhere'
   /** Asserts what else is to be seen. */
   readonly seen?: (struck: Struck) => void
 }
@@ -83,8 +85,8 @@ const whereRouted = (probe: Probed, struck: Struck): boolean | undefined =>
   within(probe, struck) && struck.spec.datapath !== 'bridge' ? undefined : crosses(probe, struck)
 
 export const effects: Readonly<Record<string, Effect>> = {
-  'overlay-port-blocked': { fails: crosses, seen: unanswered },
-  'overlay-port-blocked-one-way': { fails: crosses, seen: unanswered },
+  'overlay-port-blocked': { fails: crosses, seen: unanswered, ends: 'wire' },
+  'overlay-port-blocked-one-way': { fails: crosses, seen: unanswered, ends: 'wire' },
   'underlay-mtu-silent': { fails: never, seen: losesLarge },
   'underlay-mtu-told': {
     fails: never,
@@ -102,11 +104,15 @@ export const effects: Readonly<Record<string, Effect>> = {
       assert.ok(lost >= 5 && lost <= 45, `a part of the packets is lost: ${stdout}`)
     },
   },
-  'cable-unplugged': { fails: crosses },
+  'cable-unplugged': { fails: crosses, ends: 'anywhere' },
   'neighbour-wrong-mac': {
     fails: (probe, struck) => (struck.spec.racks ? crosses(probe, struck) : between(probe, struck)),
+    ends: 'anywhere',
   },
-  'checksums-spoiled': { fails: (probe, struck) => probe.protocol === 'tcp' && crosses(probe, struck) },
+  'checksums-spoiled': {
+    fails: (probe, struck) => probe.protocol === 'tcp' && crosses(probe, struck),
+    ends: 'peer',
+  },
   'forward-drop-nft': { fails: onNodeIfBridged },
   'forward-drop-legacy': { fails: onNodeIfBridged },
   'input-drops-tunnel': { fails: crosses },
@@ -118,6 +124,7 @@ export const effects: Readonly<Record<string, Effect>> = {
     },
   },
   'masquerade-pods': {
+    ends: 'anywhere',
     fails: (probe, struck) => {
       if (probe.protocol === 'icmp') return false
       if (within(probe, struck)) return struck.spec.datapath === 'bridge' ? true : undefined
@@ -129,7 +136,7 @@ export const effects: Readonly<Record<string, Effect>> = {
     fails: (probe, struck) => (crosses(probe, struck) || within(probe, struck) ? undefined : false),
   },
   'rule-before-main': { fails: whereRouted },
-  'specific-route': { fails: between },
+  'specific-route': { ends: 'anywhere', fails: between },
   'blackhole-route': { fails: between },
   'prohibit-route': { fails: between },
   'foreign-address': {
@@ -192,13 +199,19 @@ export const effects: Readonly<Record<string, Effect>> = {
   'node-cidr-overlap': { fails: never },
   'node-cidr-wide': { fails: never },
   'node-cidr-outside': { fails: never },
-  'node-cidr-changed': { fails: (probe, struck) => (isByBgp(probe, struck) ? undefined : whereRouted(probe, struck)) },
+  'node-cidr-changed': {
+    ends: 'anywhere',
+    fails: (probe, struck) => (isByBgp(probe, struck) ? undefined : whereRouted(probe, struck)),
+  },
   'node-address-twice': { fails: never },
-  'node-address-wrong': { fails: (probe, struck) => (isByBgp(probe, struck) ? undefined : crosses(probe, struck)) },
+  'node-address-wrong': {
+    ends: 'anywhere',
+    fails: (probe, struck) => (isByBgp(probe, struck) ? undefined : crosses(probe, struck)),
+  },
   'cluster-cidrs-used-up': { fails: never },
   'agent-dead': { fails: never },
   'agent-frozen': { fails: never },
   // routes learned from the agent that was restarted may be away for a moment
-  'second-bgp-speaker': { fails: (probe, struck) => (crosses(probe, struck) ? undefined : false) },
-  'bfd-port-taken': { fails: (probe, struck) => (crosses(probe, struck) ? undefined : false) },
+  'second-bgp-speaker': { ends: 'anywhere', fails: (probe, struck) => (crosses(probe, struck) ? undefined : false) },
+  'bfd-port-taken': { ends: 'anywhere', fails: (probe, struck) => (crosses(probe, struck) ? undefined : false) },
 }

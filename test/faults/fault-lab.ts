@@ -1,4 +1,5 @@
 // A lab that is broken on purpose: what its pods reach, what its agents tell, and what is in its kernels and its API.
+import { setTimeout as sleep } from 'node:timers/promises'
 import { type AgentOfNode, askAll } from '#/api/client.ts'
 import { socketTransport } from '#/api/socket-transport.ts'
 import { connect } from '#/cluster/connect.ts'
@@ -108,6 +109,9 @@ function still(text: string): string {
   )
 }
 
+const mostTries = 10
+const pauseMs = 100
+
 const looks = [
   'nft list ruleset',
   'ip rule',
@@ -121,17 +125,27 @@ const looks = [
   'iptables-legacy-save',
   'ip6tables-legacy-save',
   'tc qdisc',
-  'sysctl -a --pattern (rp_filter|forwarding|disable_ipv6|bridge-nf)',
+  // sysctl(8) reads all there are before it chooses, which takes ten times as long
+  `cd /proc/sys/net; grep -s . ipv4/ip_forward ipv[46]/conf/*/*forwarding ipv4/conf/*/*rp_filter ipv6/conf/*/disable_ipv6 bridge/bridge-nf-*`,
   'ethtool -k eth0',
 ]
+
+/** A list of devices is cut off when the namespace of one's other end goes meanwhile, such as that of a process: it is asked for again. */
+async function lookedInto(netns: string, script: string): Promise<string> {
+  for (let tries = 1; ; tries++) {
+    const { stdout } = run('ip', ['netns', 'exec', netns, 'sh', '-c', script])
+    if (!stdout.includes('Peer netns reference is invalid') || tries === mostTries) return stdout
+    await sleep(pauseMs)
+  }
+}
 
 /** All that a fault may change in a lab's kernels and in its Node objects, as text by its place. */
 export async function stateOf(lab: string): Promise<Map<string, string>> {
   const state = new Map<string, string>()
   const isNative = readSpec(new LabPaths(lab))!.routing === 'native'
   for (const netns of labNetns(lab)) {
-    const script = looks.map((look) => `echo "= ${look}"; ${look.replace(/\(.*\)/, "'$&'")} 2>&1`).join('\n')
-    const text = still(run('ip', ['netns', 'exec', netns, 'sh', '-c', script]).stdout)
+    const script = looks.map((look) => `echo "= ${look}"; ${look} 2>&1`).join('\n')
+    const text = still(await lookedInto(netns, script))
     // without a tunnel its device is kept for some minutes all the same, and routes come and go with sessions of BGP
     state.set(netns, isNative ? text.replaceAll(/^.*(cw-vxlan|proto 67).*\n?/gm, '') : text)
   }

@@ -2,10 +2,12 @@
 import assert from 'node:assert/strict'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { faults } from '#/lab/faults/catalogue.ts'
+import { codesOfDoctor } from '#/lab/faults/fault.ts'
 import { LabPaths } from '#/lab/paths.ts'
 import { readSpec } from '#/lab/spec-file.ts'
 import { labNodes } from '#/lab/spec.ts'
 import { causeway, eventually, must, type TestLab, type UpReport } from '../e2e/harness.ts'
+import { assertFindings, assertTrace, doctorOf, findingsText } from './diagnosis.ts'
 import { effects, type Struck } from './effects.ts'
 import { codesOfCheck, codesOfEvents, differences, isReadyIn, probedIn, stateOf, toldIn } from './fault-lab.ts'
 
@@ -36,7 +38,7 @@ const nameOf = ({ from, to, family, protocol }: Struck['probes'][number]): strin
   `${from} to ${to} ${protocol} IPv${family}`
 
 /** Asserts that the probes fail that should, and no other. */
-async function assertEffect(fault: string, struck: Omit<Struck, 'probes'>): Promise<void> {
+async function assertEffect(fault: string, struck: Omit<Struck, 'probes'>): Promise<Struck> {
   const effect = effects[fault]!
   let probes: Struck['probes'] = []
   let wrong: string[] = []
@@ -54,6 +56,7 @@ async function assertEffect(fault: string, struck: Omit<Struck, 'probes'>): Prom
   }
   assert.deepEqual(wrong, [], fault)
   effect.seen?.({ ...struck, probes })
+  return { ...struck, probes }
 }
 
 /** The faults that the lab can have, of those in `names`, or of all. */
@@ -77,14 +80,28 @@ async function calmStateOf(lab: string): Promise<Map<string, string>> {
   return before
 }
 
+/** Doctor finds nothing in a lab in which all is well, but contests that have ended: returns the codes of those. */
+async function healthyIn(lab: string): Promise<Set<string>> {
+  let codes: string[] = []
+  await eventually('doctor finds nothing in a healthy lab', () => {
+    const told = doctorOf(lab)
+    const wrong = told.findings.filter(({ code }) => !staysAfterwards.has(code))
+    assert.deepEqual(wrong, [], findingsText(told))
+    codes = told.findings.map(({ code }) => code)
+    return true
+  })
+  return new Set(codes)
+}
+
 export async function play(lab: TestLab, report: UpReport, name: string): Promise<void> {
   const fault = faults.find((each) => each.name === name)!
   const struck = struckOf(lab, report)
   const before = await calmStateOf(lab.name)
+  const stale = await healthyIn(lab.name)
   const sinceMs = Date.now()
   must(causeway, 'lab', 'break', name, '--name', lab.name)
   try {
-    await assertEffect(name, struck)
+    const seen = await assertEffect(name, struck)
     await eventually(
       `${name} is told as ${fault.codes.join(' and ')}`,
       async () => {
@@ -98,6 +115,16 @@ export async function play(lab: TestLab, report: UpReport, name: string): Promis
       },
       toldMs,
     )
+    const wanted = { codes: codesOfDoctor(fault), node: struck.node, stale }
+    await eventually(
+      `doctor finds ${wanted.codes.join(' and ') || 'nothing'} for ${name}`,
+      () => {
+        assertFindings(doctorOf(lab.name), wanted)
+        return true
+      },
+      toldMs,
+    )
+    assertTrace(name, seen)
   } finally {
     must(causeway, 'lab', 'mend', name, '--name', lab.name)
   }

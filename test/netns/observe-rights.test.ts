@@ -161,6 +161,17 @@ test('the observer does all it can with its capabilities, a read-only /proc/sys 
   const seen = lines.flatMap(({ sighting }) => sighting?.device ?? [])
   for (const device of ['eth0', 'veth1', 'cni0', 'flannel.1'])
     assert.ok(seen.includes(device), `${device}: ${JSON.stringify(lines)}`)
+  assert.deepEqual(await askAgent(socketTransport(socket), 'plan'), {
+    kind: 'refusal',
+    status: 404,
+    message: "this node has flannel's network and an observer, which only looks at it, and has no /v1/plan",
+  })
+  host.sh('iptables -w -I FORWARD -d 10.244.0.0/16 -j DROP')
+  const { problems } = await mustAnswer(socket, 'status')
+  assert.deepEqual(
+    problems.map(({ code, object }) => `${code} ${object}`),
+    ['CW7001 chain/ip filter FORWARD'],
+  )
   const role = observerManifests(settings).find(
     ({ kind, metadata: { name } }) => kind === 'ClusterRole' && name === observerName,
   )!

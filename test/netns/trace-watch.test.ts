@@ -102,7 +102,7 @@ suite('traceWatch', () => {
       ask({ protocol: 'tcp', seq: String(at) }, gone.signal, () => {}),
     )
     assert.deepEqual(refusal({ protocol: 'tcp', seq: '9' }), {
-      status: 503,
+      status: 429,
       body: '4 traces watch already, and no more may at once\n',
     })
     gone.abort()

@@ -17,11 +17,8 @@ import { FoundPods } from './found-pods.ts'
 
 /** The Linux kernel's default port, which flannel leaves as it is. */
 const defaultPort = 8472
-/** Several requests of one trace or report are answered from one reading. */
+/** Several requests of one trace are answered from one reading. */
 const freshMs = 300
-
-/** Rules of a node with a proxy are many. */
-const inspectedMs = 1000
 
 const nothing: Compared = { verdicts: [], objects: [], problems: [] }
 
@@ -42,8 +39,7 @@ export class FlannelNetwork implements Disposable {
   #compared: Compared = nothing
   #readMs: number | undefined
   #reading: Promise<void> | undefined
-  #inspected: readonly Problem[] = []
-  #inspectedMs: number | undefined
+  #inspecting: Promise<readonly Problem[]> | undefined
 
   constructor(deps: FlannelNetworkDeps) {
     this.#deps = deps
@@ -89,12 +85,16 @@ export class FlannelNetwork implements Disposable {
     return listAddresses(this.netlink).map(({ addr }) => addr)
   }
 
-  /** Reads the kernel, unless that was just done. Rejects with KernelError. */
-  async refresh(): Promise<Compared> {
-    const { nowMs } = this.#deps
-    if (this.#readMs === undefined || nowMs() - this.#readMs > freshMs)
-      await (this.#reading ??= this.#read().finally(() => (this.#reading = undefined)))
+  /** Reads the kernel. Rejects with KernelError. */
+  async read(): Promise<Compared> {
+    await (this.#reading ??= this.#read().finally(() => (this.#reading = undefined)))
     return this.#compared
+  }
+
+  /** Reads the kernel, unless that was just done. Rejects with KernelError. */
+  async refresh(): Promise<void> {
+    const { nowMs } = this.#deps
+    if (this.#readMs === undefined || nowMs() - this.#readMs > freshMs) await this.read()
   }
 
   /** As of the last reading. */
@@ -116,18 +116,19 @@ export class FlannelNetwork implements Disposable {
 
   /** What firewalls do to packets of pods. Rejects with KernelError. */
   async firewallProblems(): Promise<readonly Problem[]> {
-    const { nowMs, cluster } = this.#deps
-    if (this.#inspectedMs !== undefined && nowMs() - this.#inspectedMs < inspectedMs) return this.#inspected
-    this.#inspected = await firewallProblems({
+    // rules of a node with a proxy are many: who asks meanwhile gets the same answer
+    return (this.#inspecting ??= this.#inspect().finally(() => (this.#inspecting = undefined)))
+  }
+
+  async #inspect(): Promise<readonly Problem[]> {
+    return firewallProblems({
       ways: this.ways,
       podCIDRs: this.podCIDRs,
       clusterCIDRs: this.clusterCIDRs,
-      vni: cluster.self?.vni ?? 1,
+      vni: this.#deps.cluster.self?.vni ?? 1,
       port: this.port,
       underlayDevices: this.#underlayDevices,
     })
-    this.#inspectedMs = nowMs()
-    return this.#inspected
   }
 
   /** The devices with an address by which others know this node. */

@@ -39,7 +39,9 @@ const freshMs = 500
 
 function interfacesIn(netns: Netns): Interface[] {
   using netlink = Netlink.brief(netns)
-  const addrs = Map.groupBy(listAddresses(netlink), ({ index }) => index)
+  // a device that is up has one of its own before the plugin gives it the pod's
+  const given = listAddresses(netlink).filter(({ addr }) => !addr.isLinkLocal)
+  const addrs = Map.groupBy(given, ({ index }) => index)
   return listLinks(netlink).flatMap(({ index, name, kind, peerIndex }) =>
     kind === 'veth' && peerIndex !== undefined
       ? [{ name, index, peerIndex, addrs: (addrs.get(index) ?? []).map(({ addr }) => String(addr)) }]

@@ -29,6 +29,8 @@ import { noPolicy } from './no-policy.ts'
 
 export type ObserverConfig = SettingValues<typeof observerSettings>
 
+const partOf = "this node has flannel's network and an observer, which only looks at it"
+
 export class ObservingAgent implements AsyncDisposable {
   readonly #config: ObserverConfig
   readonly #log: Logger
@@ -62,7 +64,7 @@ export class ObservingAgent implements AsyncDisposable {
     const { kubeconfig, nodeName, runDir, procSys } = config
     useProcSys(procSys)
     mkdirSync(runDir, { recursive: true })
-    const api = made.use(new AgentApi({ socketPath: join(runDir, agentSocketName) }, { log }))
+    const api = made.use(new AgentApi({ socketPath: join(runDir, agentSocketName) }, { log, partOf }))
     const client = made.use(await connect(kubeconfig === undefined ? {} : { kubeconfig }, { limitSilence }))
     const cluster = made.use(new ObservedCluster({ client, nodeName, log }))
     const network = made.use(new FlannelNetwork({ cluster, nowMs: () => performance.now() }))
@@ -108,7 +110,7 @@ export class ObservingAgent implements AsyncDisposable {
 
   async #status(): Promise<AgentStatus> {
     const { nodeName } = this.#config
-    const { verdicts, objects, problems } = await this.#network.refresh()
+    const { verdicts, objects, problems } = await this.#network.read()
     const all = oneOfEach([...problems, ...(await this.#network.firewallProblems()), ...this.#network.podProblems])
     const { state, reasons } = this.#readiness(all)
     const nowMs = Date.now()
@@ -117,7 +119,13 @@ export class ObservingAgent implements AsyncDisposable {
       pid: process.pid,
       podCIDRs: this.#network.podCIDRs.map(String),
       readiness: { state, reasons },
-      observes: { network: 'flannel', backend: this.#cluster.self?.backend ?? 'none' },
+      observes: {
+        network: 'flannel',
+        backend: this.#cluster.self?.backend ?? 'none',
+        vni: this.#cluster.self?.vni ?? 1,
+        port: this.#network.port,
+        podDevice: this.#network.podDevice,
+      },
       api: this.#cluster.apiStatus,
       objects: objects.map(({ kind, key, problem: found }) => ({
         kind,

@@ -58,6 +58,8 @@ type AnyHandler = (params: unknown) => AnyAnswer | Promise<AnyAnswer>
 
 export type AgentApiDeps = {
   readonly log: Logger
+  /** Why it serves some operations alone, for a server that is no agent. */
+  readonly partOf?: string
   /**
    * Whether answers are compared with their schemas before they are sent. This is for tests (the default is true when NODE_ENV is test):
    * comparing the status of a large cluster would block the event loop. Long answers are never compared. Clients compare every answer.
@@ -222,6 +224,8 @@ export class AgentApi {
   }
 
   #unknown(path: string): HttpRefusal {
+    const { partOf } = this.#deps
+    if (partOf !== undefined) return { status: 404, body: `${partOf}, and has no ${path}\n` }
     const there = operationNames.filter((name) => this.#handlers[name]).map((name) => operationOf(name).path)
     return { status: 404, body: `${unknownOperation}${path}; there is ${there.join(', ')}\n` }
   }

@@ -92,6 +92,9 @@ const policy = object({
 const observed = object({
   network: about(picklist(['flannel']), 'which the pods of the node have'),
   backend: about(string(), 'as flannel tells it; "none" where it tells nothing'),
+  vni: about(number(), 'of its VXLAN network'),
+  port: about(number(), "the UDP port of the node's tunnel"),
+  podDevice: about(string(), 'the bridge of pods'),
 })
 
 export const agentStatus = object({

@@ -1,4 +1,4 @@
-// Asks the API of the cluster whose agents are asked about Services: agents know none.
+// The API of the cluster whose agents are asked, and what it says of Services: agents know none.
 import { type ApiClient } from '#/cluster/client.ts'
 import { connect } from '#/cluster/connect.ts'
 import { describe } from '#/cluster/errors.ts'
@@ -11,7 +11,7 @@ import { type AgentChoice } from './source.ts'
 type Api = { readonly kubeconfig?: string; readonly context?: string }
 
 /** Undefined where that is not known: on a node. */
-function apiFor(choice: AgentChoice): Api | undefined {
+export function apiFor(choice: AgentChoice): Api | undefined {
   const source = chosenSource(choice)
   const { context } = choice
   if (source.kind === 'lab') return { kubeconfig: pathsOfLab(source.name).kubeconfig }

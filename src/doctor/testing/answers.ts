@@ -1,4 +1,5 @@
 // Answers of nodes for tests: a cluster of which all is well, and what is to be other in it.
+import { type NamespaceFacts, type NodeFacts } from '#/api/schemas/facts.ts'
 import { type ToldProblem } from '#/api/schemas/problem.ts'
 import { type AgentStatus } from '#/api/schemas/status.ts'
 import { problem } from '#/model/problems.ts'
@@ -71,3 +72,74 @@ export const wholePacket = (from: string, to: string): FollowedPacket => ({
   ...packetOf(from, to, { outcome: 'answered', text: 'answered' }),
   fullBytes: 1450,
 })
+
+export function namespaceOf(more: Partial<NamespaceFacts> = {}): NamespaceFacts {
+  return {
+    links: [],
+    addresses: [],
+    routes: [],
+    rules: [],
+    neighbours: [],
+    bridgeEntries: [],
+    sysctls: {},
+    listeners: [],
+    chains: [],
+    checksumErrors: { tcp: 0, udp: 0 },
+    ...more,
+  }
+}
+
+export const linkOf = (name: string, mac = '02:00:00:00:00:01', mtuBytes = 1500): NamespaceFacts['links'][number] => ({
+  index: 1,
+  name,
+  kind: '',
+  mac,
+  mtuBytes,
+  isUp: true,
+  hasCarrier: true,
+  isEthernet: true,
+})
+
+export const routeOf = (dst: string, gateway?: string): NamespaceFacts['routes'][number] => ({
+  dst,
+  table: 254,
+  type: 'unicast',
+  metric: 0,
+  protocol: 3,
+  nextHops: [{ device: 'eth0', ...(gateway !== undefined && { gateway }) }],
+  isOurs: false,
+})
+
+/** The facts of node-N, whose own namespace has eth0 with the node's address. */
+export function factsOf(node: string, own: Partial<NamespaceFacts> = {}, more: Partial<NodeFacts> = {}): NodeFacts {
+  const index = indexOf(node)
+  return {
+    node,
+    nowMs: 0,
+    tookMs: 1,
+    kernel: { release: '6.1.0', lacks: [] },
+    settings: {},
+    namespaces: [
+      namespaceOf({
+        links: [linkOf('eth0', macOf(node))],
+        addresses: [{ device: 'eth0', addr: addrOf(index), prefixLength: 24 }],
+        ...own,
+      }),
+    ],
+    programs: [],
+    conflists: [],
+    isCut: false,
+    cut: [],
+    ...more,
+  }
+}
+
+export const macOf = (node: string): string => `02:00:00:00:00:1${indexOf(node)}`
+
+/** The same cluster, with facts of all nodes. */
+export function withFacts(
+  answers: readonly NodeAnswers[],
+  facts: (node: string) => NodeFacts = (node) => factsOf(node),
+): NodeAnswers[] {
+  return answers.map((each) => (each.status === undefined ? each : { ...each, facts: facts(each.node) }))
+}

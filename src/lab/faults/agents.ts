@@ -57,6 +57,7 @@ export const agentFaults: readonly Fault[] = [
     about: 'the agent of a node was killed and nobody starts it again; packets flow on by what the kernel has',
     where: 'a process of the node',
     codes: [],
+    doctor: ['CW6001'],
     cause: async (scene) => scene.killAgent(scene.node),
   },
   {
@@ -64,6 +65,7 @@ export const agentFaults: readonly Fault[] = [
     about: 'the agent of a node does not answer, though its process is there',
     where: 'a process of the node',
     codes: [],
+    doctor: ['CW6001'],
     cause: (scene) => scene.freezeAgent(scene.node),
   },
   {

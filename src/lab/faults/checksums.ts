@@ -34,6 +34,7 @@ export const checksumFaults: readonly Fault[] = [
     about: 'the network card of a node computes the checksums of TCP and UDP wrongly; ping works',
     where: "a BPF program at the node's port of the switch; eth0 of the node leaves no checksum to others",
     codes: [],
+    doctor: ['CW8103'],
     needs: needsTwoNodes,
     cause: (scene) => {
       const { spec, node } = scene

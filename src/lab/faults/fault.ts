@@ -99,6 +99,8 @@ export type Fault = {
   readonly where: string
   /** The codes by which `causeway status` tells it, on whichever node, an Event of a Node object, or `causeway ipam check`; none where nothing tells it. */
   readonly codes: readonly ProblemCode[]
+  /** The codes of what `causeway doctor` finds, where these are not the same. */
+  readonly doctor?: readonly ProblemCode[]
   /** Why a lab of this kind cannot have it; undefined when it can. */
   readonly needs?: (spec: LabSpec) => string | undefined
   readonly cause: (scene: Scene) => void | Promise<void>
@@ -114,4 +116,9 @@ export function commandText(command: Command): string {
   return wordsOf(command)
     .map((word) => (/^[\w./:=,@%+-]+$/.test(word) ? word : `'${word}'`))
     .join(' ')
+}
+
+/** What doctor is to find, and nothing else. */
+export function codesOfDoctor({ codes, doctor = codes }: Fault): readonly ProblemCode[] {
+  return doctor
 }

@@ -111,6 +111,7 @@ export const firewallFaults: readonly Fault[] = [
     about: 'a firewall of the node drops by default, and takes out the accepts for pods again and again',
     where: 'an nftables table of the node, and a process that empties its chain',
     codes: ['CW7004', 'CW7001'],
+    doctor: ['CW7004'],
     cause: (scene) => {
       const { netns } = scene.node
       scene.table(netns, 'inet', firewall, [

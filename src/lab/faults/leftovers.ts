@@ -43,6 +43,7 @@ export const leftoverFaults: readonly Fault[] = [
     about: 'a forgotten BPF program drops what leaves the node for pods of others, and nothing the other way round',
     where: 'a filter of tc at eth0 of the node',
     codes: ['CW1306'],
+    doctor: ['CW6101'],
     needs: needsTwoNodes,
     cause: (scene) => {
       const { spec, node } = scene

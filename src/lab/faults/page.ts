@@ -1,10 +1,12 @@
 // The rows of the table in docs/faults.md. Pure.
 import { faults } from './catalogue.ts'
+import { codesOfDoctor } from './fault.ts'
 
 /** A row for each fault, in Markdown. */
 export function faultRows(): string[] {
-  return faults.map(({ name, about, where, codes }) => {
-    const told = codes.map((code) => `[${code}](problems.md)`).join(', ')
-    return `| \`${name}\` | ${about} | ${where} | ${told || '-'} |`
+  const linked = (codes: readonly string[]): string => codes.map((code) => `[${code}](problems.md)`).join(', ') || '-'
+  return faults.map((fault) => {
+    const { name, about, where, codes } = fault
+    return `| \`${name}\` | ${about} | ${where} | ${linked(codes)} | ${linked(codesOfDoctor(fault))} |`
   })
 }

@@ -36,6 +36,7 @@ export const podFaults: readonly Fault[] = [
     about: 'somebody took the routes of a pod: it reaches its own node and nothing beyond',
     where: "the routes in the pod's namespace",
     codes: [],
+    doctor: ['CW3114'],
     needs: needsTwoNodes,
     cause: (scene) => {
       for (const family of scene.families)
@@ -48,6 +49,7 @@ export const podFaults: readonly Fault[] = [
     about: "a pod's device takes smaller packets than it is sent",
     where: "the MTU of eth0 in the pod's namespace",
     codes: [],
+    doctor: ['CW3115'],
     cause: (scene) => {
       const before = mtuOf(scene)
       const after = Math.max(leastMtuBytes, before - narrowerByBytes)

@@ -23,6 +23,9 @@ function securityGroup(scene: Scene, hooks: readonly ('ingress' | 'egress')[]): 
 }
 
 function narrowed(scene: Scene, { netns, device }: { netns: string; device: string }): void {
+  // kernels remember for ten minutes what a way carries
+  for (const { netns: node } of scene.nodes)
+    for (const family of scene.families) scene.restore(node, `ip -${family} route flush cache`)
   const before = scene.spec.underlayMtuBytes
   const set = (bytes: number): string => `ip link set dev ${device} mtu ${bytes}`
   scene.run(netns, set(before - narrowerByBytes), set(before))
@@ -97,6 +100,7 @@ export const underlayFaults: readonly Fault[] = [
     about: 'a node has a wrong MAC for what its packets to another node go to next',
     where: 'a permanent neighbour entry on the device of the underlay',
     codes: ['CW1306'],
+    doctor: ['CW8105'],
     needs: needsTwoNodes,
     cause: (scene) => {
       for (const addr of scene.nextHopsTo(scene.peer)) {

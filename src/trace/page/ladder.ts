@@ -7,12 +7,16 @@ import { readPacket, type ReadPacket } from '../packet.ts'
 import { type Direction, type Sighting, type Step } from '../types.ts'
 import { type End } from '../verdict.ts'
 import { type Hop } from '../way.ts'
-import { type PageTrace } from './input.ts'
+import { foretoldMark } from './foretold-mark.ts'
+import { isForetold, type PageTrace } from './input.ts'
 import { endMark, type EndMark, isSamePlace, type Where } from './end-mark.ts'
 import { stepsByLine } from './steps.ts'
 
-/** seen: as expected. stray: where it was not expected. passed: not shown, but it was seen behind. missing: not seen, nor behind. */
-export type StationState = 'seen' | 'stray' | 'passed' | 'missing'
+/**
+ * seen: as expected. stray: where it was not expected. passed: not shown, but it was seen behind. missing: not seen, nor behind. foretold: it would come
+ * here; barred: it would not get here.
+ */
+export type StationState = 'seen' | 'stray' | 'passed' | 'missing' | 'foretold' | 'barred'
 
 type Layers = ReturnType<typeof layersOf>
 
@@ -47,8 +51,8 @@ export type Ladder = {
   readonly legs: readonly Leg[]
   readonly expectedCount: number
   readonly seenCount: number
-  /** It ended before the first place. */
-  readonly startMark?: EndMark
+  /** It ended on the node of this leg, at none of its places. */
+  readonly legMark?: { readonly leg: number; readonly mark: EndMark }
   /** It ended behind the leg of this index, between the nodes. */
   readonly wireMark?: { readonly behind: number; readonly mark: EndMark }
 }
@@ -65,6 +69,8 @@ function isSame(a: Sighting | undefined, b: Sighting | undefined): boolean {
   )
 }
 
+const isSeen = ({ sighting }: Hop): boolean => sighting !== undefined
+
 const isDrop = ({ place }: Hop): boolean => place === 'drop'
 
 /** Where it was seen and then dropped is one place. */
@@ -80,14 +86,9 @@ function linesIn(trace: PageTrace, direction: Direction): Hop[] {
   const hops = trace[direction]
   const drop = hops.find(({ sighting }) => isSame(sighting, verdict.drop))?.sighting
   const lines = withoutOwnDrops(linesOf(hops, drop === undefined ? {} : { drop }))
-  // what refuses a probe may be anywhere on the way: the answer has not passed what is before it
   if (verdict.outcome !== 'refused' || direction === 'there') return lines
-  return lines.slice(
-    Math.max(
-      0,
-      lines.findIndex(({ sighting }) => sighting !== undefined),
-    ),
-  )
+  // what refuses a probe may be anywhere on the way: the places around what was seen are those of an answer that there was not
+  return lines.slice(Math.max(0, lines.findIndex(isSeen)), lines.findLastIndex(isSeen) + 1)
 }
 
 function readOf({ bytes, startsAt }: Sighting): ReadPacket | undefined {
@@ -107,19 +108,26 @@ function changeText(sighting: Sighting, before: Sighting | undefined): string {
 }
 
 /** Where nothing was expected, nothing is where it was not expected. */
-function stateOf({ isExpected, sighting }: Hop, isBehindLast: boolean, isForetold: boolean): StationState {
-  if (sighting !== undefined) return isExpected || !isForetold || sighting.place === 'read' ? 'seen' : 'stray'
+function stateOf({ isExpected, sighting }: Hop, isBehindLast: boolean, hasWay: boolean): StationState {
+  if (sighting !== undefined) return isExpected || !hasWay || sighting.place === 'read' ? 'seen' : 'stray'
   return isBehindLast ? 'missing' : 'passed'
 }
 
-function stationsOf(
-  lines: readonly Hop[],
-  direction: Direction,
-  steps: readonly (readonly Step[])[],
-  marks: Where,
-): Station[] {
-  const lastSeen = lines.findLastIndex(({ sighting }) => sighting !== undefined)
-  const isForetold = lines.some(({ isExpected }) => isExpected)
+function foretoldState(index: number, { start, node, station, isNever }: Where): StationState {
+  return isNever || start || node || index > (station?.index ?? Infinity) ? 'barred' : 'foretold'
+}
+
+type Told = {
+  readonly direction: Direction
+  readonly isOfBundle: boolean
+  readonly steps: readonly (readonly Step[])[]
+  readonly marks: Where
+}
+
+function stationsOf(lines: readonly Hop[], { direction, isOfBundle, steps, marks }: Told): Station[] {
+  // who is seen where nobody was expected may have come another way
+  const lastSeen = lines.findLastIndex((line) => isSeen(line) && line.isExpected)
+  const hasWay = lines.some(({ isExpected }) => isExpected)
   const firstMs = new Map<string, number>()
   let before: Station | undefined
   return lines.map((hop, index): Station => {
@@ -128,7 +136,7 @@ function stationsOf(
     const station: Station = {
       id: `${direction}-${index + 1}`,
       hop,
-      state: stateOf(hop, index > lastSeen, isForetold),
+      state: isOfBundle ? foretoldState(index, marks) : stateOf(hop, index > lastSeen, hasWay),
       layers: sighting === undefined ? [] : layersOf(sighting),
       change: sighting === undefined ? '' : changeText(sighting, before?.hop.sighting),
       steps: steps[index] ?? [],
@@ -163,13 +171,9 @@ function legOf(stations: readonly Station[]): Leg {
 }
 
 /** An end that no node has, and nodes that have no place for the packet: these may say why. */
-function emptyLegs(
-  trace: PageTrace,
-  direction: Direction,
-  lines: readonly Hop[],
-): Readonly<Record<'before' | 'after', Leg[]>> {
+function emptyLegs(trace: PageTrace, direction: Direction): Readonly<Record<'before' | 'after', Leg[]>> {
   const { probe, behind } = trace
-  const known = new Set<string | undefined>(lines.map(({ node }) => node))
+  const known = new Set<string | undefined>(trace[direction].map(({ node }) => node))
   const silent = trace.predictions[direction]
     .filter(({ node, steps }) => steps.length > 0 && !known.has(node))
     .map(({ node, steps }): Leg => ({ node, groups: [], steps }))
@@ -184,9 +188,13 @@ function emptyLegs(
 /** One direction of a trace; undefined where there is nothing to tell of it. */
 export function ladderOf(trace: PageTrace, direction: Direction): Ladder | undefined {
   const lines = linesIn(trace, direction)
-  const { before, after } = emptyLegs(trace, direction, lines)
-  const where = endMark(trace.verdict, direction, lines, after.length > 0)
-  const stations = stationsOf(lines, direction, stepsByLine(lines, trace.predictions[direction]), where)
+  const { before, after } = emptyLegs(trace, direction)
+  const steps = stepsByLine(lines, trace.predictions[direction])
+  const isOfBundle = isForetold(trace)
+  const marks = isOfBundle
+    ? foretoldMark(trace.verdict, direction, lines, steps, after.length > 0)
+    : endMark(trace.verdict, direction, lines, after.length > 0)
+  const stations = stationsOf(lines, { direction, isOfBundle, steps, marks })
   const legs = [...before, ...runs(stations, ({ hop }) => hop.node).map(legOf), ...after]
   if (legs.length === 0) return undefined
   const expected = stations.filter(({ hop }) => hop.isExpected)
@@ -194,9 +202,18 @@ export function ladderOf(trace: PageTrace, direction: Direction): Ladder | undef
     direction,
     legs,
     expectedCount: expected.length,
-    seenCount: expected.filter(({ hop }) => hop.sighting !== undefined).length,
-    ...(where.start && { startMark: where.start }),
-    ...(where.wire && { wireMark: { behind: legIndexOf(legs, lines[where.wire.behind]!), mark: where.wire.mark } }),
+    seenCount: expected.filter(({ hop }) => isSeen(hop)).length,
+    ...(marks.start && { legMark: { leg: 0, mark: marks.start } }),
+    ...(marks.node && {
+      legMark: {
+        leg: Math.max(
+          0,
+          legs.findIndex(({ node }) => node === marks.node!.node),
+        ),
+        mark: marks.node.mark,
+      },
+    }),
+    ...(marks.wire && { wireMark: { behind: legIndexOf(legs, lines[marks.wire.behind]!), mark: marks.wire.mark } }),
   }
 }
 

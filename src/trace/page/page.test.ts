@@ -7,6 +7,7 @@ import { type Direction, type Sighting, type Step } from '../types.ts'
 import { judgeTrace, type TraceFacts } from '../verdict.ts'
 import { type PageTrace } from './input.ts'
 import { ladderOf } from './ladder.ts'
+import { anyWorld, Flow } from '../testing/world.ts'
 import { tracePage } from './page.ts'
 
 function pageTrace(facts: TraceFacts): PageTrace {
@@ -158,5 +159,36 @@ test('whatever a trace holds becomes a whole page, in which all of it is text, a
       assert.equal(count(page, '<div class="end'), isAnswered || !hasPlaces ? 0 : 1, trace.verdict.outcome)
     }),
     { numRuns: 150 },
+  )
+})
+
+test('the mark stands where the verdict says, in random worlds', () => {
+  fc.assert(
+    fc.property(anyWorld, fc.nat(24), fc.boolean(), ({ blind, ...world }, place, isWatched) => {
+      // each place is where it ends as often as any other
+      const fate = world.fate && { ...world.fate, part: place / 24 }
+      const flow = new Flow({ ...world, ...(fate && { fate }), ...(blind && !isWatched && { blind }) })
+      const trace = pageTrace(flow.facts)
+      const { outcome, text, lastSeen, drop } = trace.verdict
+      const ladders = (['there', 'back'] as const).flatMap((direction) => ladderOf(trace, direction) ?? [])
+      const stations = ladders.flatMap(({ legs }) =>
+        legs.flatMap(({ groups }) => groups.flatMap((each) => each.stations)),
+      )
+      const marked = stations.filter(({ mark }) => mark !== undefined)
+      const wires = ladders.flatMap(({ wireMark }) => wireMark ?? [])
+      const starts = ladders.flatMap(({ legMark }) => legMark ?? [])
+      assert.equal(marked.length + wires.length + starts.length, outcome === 'answered' || ladders.length === 0 ? 0 : 1)
+      if (text.endsWith('lost between the nodes')) assert.equal(wires[0]?.mark.words, 'lost between the nodes')
+      else
+        assert.ok(
+          wires.every(({ mark }) => mark.words !== 'lost between the nodes'),
+          text,
+        )
+      const [station] = marked
+      if (station === undefined || (outcome !== 'lost' && outcome !== 'answer-lost')) return
+      const { node, device = '', pod } = drop ?? lastSeen!
+      assert.deepEqual([station.hop.node, station.hop.device, station.hop.pod], [node, device, pod], text)
+    }),
+    { numRuns: 2_000 },
   )
 })

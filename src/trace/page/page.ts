@@ -1,10 +1,11 @@
 // A trace as one page that needs nothing else: no server, no network, no file beside it. It reads without its script, which only walks.
 import { createHash } from 'node:crypto'
 import { markup, Markup } from './markup.ts'
-import { type PageTrace } from './input.ts'
+import { isForetold, type PageTrace } from './input.ts'
 import { type Ladder, ladderOf, type Station } from './ladder.ts'
 import { legendHtml, walkerHtml } from './walker.ts'
 import { script } from './script.ts'
+import { isWalked } from './station.ts'
 import { drawnBytes, lengthRules, segmentsOf } from './stack.ts'
 import { baseStyle } from './style-base.ts'
 import { ladderStyle } from './style-ladder.ts'
@@ -26,18 +27,20 @@ function stationsOf(ladders: readonly Ladder[]): Station[] {
 const holdings =
   'This page holds names and addresses of the cluster and the headers of one probe with its answer; of what packets carry, eight bytes.'
 
+const foretoldHoldings = 'This page holds names and addresses of the cluster. It tells of no packet that was sent.'
+
 /** The whole page. `madeBy`: the program with its version. */
 export function tracePage(trace: PageTrace, madeBy: string): string {
   const ladders = [ladderOf(trace, 'there'), ladderOf(trace, 'back')].filter((each) => each !== undefined)
-  const bars = stationsOf(ladders).flatMap(({ hop: { sighting }, layers }) =>
+  const stations = stationsOf(ladders)
+  const bars = stations.flatMap(({ hop: { sighting }, layers }) =>
     sighting === undefined ? [] : [segmentsOf(layers, sighting.lengthBytes)],
   )
   const mostDrawn = Math.max(1, ...bars.map(drawnBytes))
   const style = `${baseStyle}${ladderStyle}${lengthRules(bars, mostDrawn)}`
-  const { remedy } = trace.verdict
-  const { probe, behind } = trace
+  const { probe, behind, verdict } = trace
   const outside = probe.to.addr
-  const layout: Layout = { columns: columnsOf(ladders), mostDrawn, outside, ...(remedy !== undefined && { remedy }) }
+  const layout: Layout = { columns: columnsOf(ladders), mostDrawn, outside, verdict, isForetold: isForetold(trace) }
   const form = layout.columns.length === 1 ? 'beside' : 'below'
   const title = `${outcomeTitle(trace)}: ${endName(probe.from)} → ${endName(behind ?? probe.to)}`
   return markup`<!doctype html>
@@ -55,14 +58,14 @@ export function tracePage(trace: PageTrace, madeBy: string): string {
         ${headHtml(trace)}
         <main>
           ${verdictHtml(trace)}
-          ${bars.length > 0 && walkerHtml()}
+          ${stations.some(isWalked) && walkerHtml()}
           <div class="ladder ${form}" id="ladder">
-            ${ladders.map((each) => wayHtml(each, layout, trace))}
+            ${ladders.map((each) => wayHtml(each, layout))}
             <span id="packet" aria-hidden="true" hidden></span>
           </div>
-          ${legendHtml}
+          ${legendHtml(trace)}
         </main>
-        <footer><p>Made by ${madeBy}. ${holdings}</p></footer>
+        <footer><p>Made by ${madeBy}. ${isForetold(trace) ? foretoldHoldings : holdings}</p></footer>
         <script>${new Markup(script)}</script>
       </body>
     </html>`.text

@@ -1,6 +1,7 @@
 // One place of the ladder: what was seen there, what was expected, and whether the packet ends here.
 import { placeVerbs } from '../lines.ts'
 import { type Step } from '../types.ts'
+import { type Verdict } from '../verdict.ts'
 import { type EndMark } from './end-mark.ts'
 import { headersHtml } from './headers.ts'
 import { code, hidden, markup, type Markup } from './markup.ts'
@@ -12,14 +13,16 @@ const stateWords: Readonly<Record<Station['state'], string>> = {
   stray: 'seen, where it was not expected',
   passed: 'not shown by the kernel, and passed',
   missing: 'was to be seen here, and was not',
+  foretold: 'would come here',
+  barred: 'would not get here',
 }
 
 const titles = { dead: 'Ends here', astray: 'Off its way', unknown: 'Not known' } as const
 
 /** Form, colour and words say it. */
-export function markHtml({ kind, words }: EndMark, id: string): Markup {
-  return markup`<div class="end ${kind}" id="${id}" data-step data-say="${titles[kind]}: ${words}">
-    <span class="sign" aria-hidden="true"></span><strong>${titles[kind]}</strong> <span>${words}</span>
+export function markHtml({ kind, title = titles[kind], words }: EndMark, id: string): Markup {
+  return markup`<div class="end ${kind}" id="${id}" data-step data-say="${title}: ${words}">
+    <span class="sign" aria-hidden="true"></span><strong>${title}</strong> <span>${words}</span>
   </div>`
 }
 
@@ -40,9 +43,10 @@ export function stepHtml(
 
 const msText = (ms: number): string => `${ms < 0 ? '−' : '+'}${Math.abs(ms).toFixed(3)}`
 
-function stepsHtml({ steps, hop: { device } }: Station): Markup | undefined {
+function stepsHtml({ steps, state, hop: { device } }: Station): Markup | undefined {
   if (steps.length === 0) return undefined
-  return markup`<p class="label">What this kernel was expected to do</p>
+  const would = state === 'foretold' || state === 'barred' ? 'would do' : 'was expected to do'
+  return markup`<p class="label">What this kernel ${would}</p>
     <ul class="steps">
       ${steps.map((step) => stepHtml(step, { device }))}
     </ul>`
@@ -55,10 +59,12 @@ function deviceHtml({ hop: { device, place, sighting } }: Station): Markup {
   return markup`${code(name)}${of !== undefined && markup` <span class="of">of ${of}</span>`}`
 }
 
-function sayText({ hop: { node, pod, device, place, sighting }, sinceMs, change }: Station): string {
+function sayText({ hop: { node, pod, device, place, sighting }, sinceMs, change, steps }: Station): string {
   const where = [node, pod === undefined ? '' : `pod ${pod}`, device].filter(Boolean).join(', ')
+  if (sighting === undefined)
+    return `${where}: ${placeVerbs[place]}. ${steps.map(({ kind, text }) => `${kind}: ${text}`).join('; ')}`
   const time = sinceMs === undefined ? '' : `, ${msText(sinceMs)} ms`
-  return `${where}: ${placeVerbs[place]}, ${sighting!.lengthBytes} bytes${time}${change === '' ? '' : `. ${change}`}`
+  return `${where}: ${placeVerbs[place]}, ${sighting.lengthBytes} bytes${time}${change === '' ? '' : `. ${change}`}`
 }
 
 function seenHtml(station: Station, mostDrawn: number): Markup {
@@ -68,7 +74,7 @@ function seenHtml(station: Station, mostDrawn: number): Markup {
     <summary>
       <span class="row">
         ${deviceHtml(station)} <span class="verb">${placeVerbs[hop.place]}</span>
-        ${state === 'stray' && markup` <span class="note">not expected here</span>`}
+        ${state === 'stray' && hop.place !== 'drop' && markup` <span class="note">not expected here</span>`}
         <span class="figures"> <span class="ms">${msText(sinceMs!)} ms</span> <span class="bytes">${lengthBytes} B</span></span>
       </span>
       ${stackHtml(segmentsOf(layers, lengthBytes), lengthBytes, mostDrawn)}
@@ -82,39 +88,58 @@ function seenHtml(station: Station, mostDrawn: number): Markup {
   </details>`
 }
 
+const unseenWords: Readonly<Record<Exclude<Station['state'], 'foretold'>, string>> = {
+  seen: '',
+  stray: '',
+  passed: 'not shown, passed',
+  missing: 'not seen',
+  barred: 'would not get here',
+}
+
 function unseenHtml(station: Station): Markup {
   const { state, steps } = station
-  const words = state === 'passed' ? 'not shown, passed' : 'not seen'
+  const words = state === 'foretold' ? placeVerbs[station.hop.place] : unseenWords[state]
   const row = markup`<span class="row">${deviceHtml(station)} <span class="verb">${words}</span></span>`
   if (steps.length === 0) return markup`<div class="plain">${row}</div>`
-  return markup`<details>
+  return markup`<details${state === 'foretold' && markup` open`}>
     <summary>${row}</summary>
     <div class="inside">${stepsHtml(station)}</div>
   </details>`
 }
 
-/** What is in the way is told without opening anything. */
-function obstaclesHtml({ steps, state, hop: { device } }: Station, remedy: string | undefined): Markup | undefined {
-  const obstacles = steps.filter(({ isObstacle }) => isObstacle)
-  if (obstacles.length === 0 || state === 'passed') return undefined
+/**
+ * What is in the way is told without opening anything, where the packet was or where the verdict speaks of it: nothing else has met it. What mends it
+ * is told by the verdict, if it is the same.
+ */
+function obstaclesHtml(
+  { steps, hop, mark }: Station,
+  { text, remedy }: Pick<Verdict, 'text' | 'remedy'>,
+): Markup | undefined {
+  const told = steps.filter(
+    (step) => step.isObstacle && (hop.sighting !== undefined || mark !== undefined || text.includes(step.text)),
+  )
+  if (told.length === 0) return undefined
+  const shown = { device: hop.device, ...(remedy !== undefined && { remedy }) }
   return markup`<ul class="steps told">
-    ${obstacles.map((step) => stepHtml(step, { device, ...(remedy !== undefined && { remedy }) }))}
+    ${told.map((step) => stepHtml(step, shown))}
   </ul>`
 }
 
-/** `remedy`: that of the verdict, which need not be told again. */
+/** Whether the packet has come here, or would. */
+export const isWalked = ({ hop, state }: Station): boolean => hop.sighting !== undefined || state === 'foretold'
+
 export function stationHtml(
   station: Station,
-  { mostDrawn, remedy }: { readonly mostDrawn: number; readonly remedy?: string },
+  { mostDrawn, verdict }: { readonly mostDrawn: number; readonly verdict: Pick<Verdict, 'text' | 'remedy'> },
 ): Markup {
   const { hop, id, state, mark } = station
   const isSeen = hop.sighting !== undefined
   const isDrop = hop.place === 'drop'
-  const walk = isSeen && markup` data-step data-say="${sayText(station)}"`
+  const walk = isWalked(station) && markup` data-step data-say="${sayText(station)}"`
   return markup`<li class="station ${state}${isDrop ? ' drop' : ''}${mark && mark.kind !== 'astray' && ' ended'}" id="${id}"${walk}>
-    <span class="dot" aria-hidden="true"></span>${hidden(`${stateWords[state]}: `)}
+    <span class="dot" aria-hidden="true"></span>${hidden(`${isDrop ? 'dropped here' : stateWords[state]}: `)}
     ${isSeen ? seenHtml(station, mostDrawn) : unseenHtml(station)}
     ${mark && markHtml(mark, `${id}-end`)}
-    ${obstaclesHtml(station, remedy)}
+    ${state !== 'foretold' && obstaclesHtml(station, verdict)}
   </li>`
 }

@@ -64,6 +64,13 @@ h1{display:flex;flex-wrap:wrap;align-items:flex-start;gap:.5rem 1.25rem;margin:.
 .facts dt{font-size:.8125rem;color:var(--soft)}
 .facts dd{font-variant-numeric:tabular-nums}
 
+
+.equal{margin:.75rem .25rem 0;font-size:.875rem;color:var(--soft);max-width:90ch}
+.tried{margin:1rem .25rem 0;border-collapse:collapse;font-size:.875rem}
+.tried caption{text-align:left;color:var(--soft);padding-bottom:.25rem}
+.tried th,.tried td{text-align:left;vertical-align:top;padding:.25rem 1.25rem .25rem 0;border-top:1px solid var(--line)}
+.tried th{font-weight:600}
+
 .legend{margin-top:2.5rem;padding-top:1.25rem;border-top:1px solid var(--line)}
 .legend h2{font-size:1rem}
 .legend p{font-size:.875rem;color:var(--soft);max-width:90ch;margin:.25rem 0 .75rem}

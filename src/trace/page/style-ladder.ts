@@ -10,6 +10,7 @@ export const ladderStyle = `
 #seek{flex:1 1 8rem;min-width:6rem;accent-color:var(--walk);margin:0}
 #count{font-size:.875rem;color:var(--soft);font-variant-numeric:tabular-nums;min-width:4.5rem}
 .stage{height:2.5rem;margin-top:.625rem}
+.stage:empty{display:none}
 .stage .bar{height:2.5rem;margin:0}
 .stage .seg{font-size:.875rem}
 #say{min-height:1.5rem;margin-top:.375rem;font-size:.9375rem}
@@ -37,15 +38,16 @@ export const ladderStyle = `
 
 .station{position:relative;padding-left:1.75rem}
 .station::before{content:"";position:absolute;left:.875rem;top:-.2rem;bottom:-.2rem;width:2px;margin-left:-1px;background:var(--edge)}
-.station.missing::before{background:none;border-left:2px dotted var(--edge)}
+.station.missing::before,.station.barred::before{background:none;border-left:2px dotted var(--edge)}
 .station::after{content:"";position:absolute;left:.875rem;bottom:.125rem;margin-left:-4px;border-top:6px solid var(--edge);border-inline:4px solid transparent}
-.station.missing::after{content:none}
+.station.missing::after,.station.barred::after{content:none}
 .station.ended::before{bottom:auto;height:1.25rem}.station.ended::after{content:none}
 .node:first-child .groups>:first-child>ol>:first-child::before{top:1.05rem}
 .node:last-child .groups>:last-child>ol>:last-child::before{bottom:auto;height:1.25rem}
 .node:last-child .groups>:last-child>ol>:last-child::after{content:none}
 .dot{position:absolute;left:.875rem;top:1.05rem;width:12px;height:12px;margin:-6px 0 0 -6px;border-radius:50%;background:var(--ink);border:2px solid var(--ink)}
-.missing>.dot{background:var(--card);border-color:var(--edge);border-width:1px}
+.foretold>.dot{background:var(--card)}
+.missing>.dot,.barred>.dot{background:var(--card);border-color:var(--edge);border-width:1px}
 .passed>.dot{background:linear-gradient(90deg,var(--ink) 50%,var(--card) 50%)}
 .stray>.dot{border-radius:0;rotate:45deg;background:var(--card)}
 .drop>.dot{border-radius:2px;rotate:0deg;background:var(--bad);border-color:var(--bad)}
@@ -62,8 +64,8 @@ export const ladderStyle = `
 .row::before{content:"";width:.4rem;height:.4rem;align-self:center;flex:none}
 summary .row::before{border:solid var(--edge);border-width:0 2px 2px 0;rotate:-45deg}
 details[open]>summary .row::before{rotate:45deg}
-.missing .row code{font-weight:400;color:var(--soft)}
-.missing>details>summary,.missing>.plain{padding-block:.25rem}.missing>.dot{top:.95rem}
+.missing .row code,.barred .row code{font-weight:400;color:var(--soft)}
+.missing>details>summary,.missing>.plain,.barred>details>summary,.barred>.plain{padding-block:.25rem}.missing>.dot,.barred>.dot{top:.95rem}
 .change{display:block;margin-top:.25rem;font-size:.875rem;line-height:1.4}
 .drop>details>summary .verb{color:var(--bad);font-weight:700}
 

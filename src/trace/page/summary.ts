@@ -1,13 +1,15 @@
 // The top of the page: who sends what to whom, what became of it, why, and what mends it.
-import { roundTripMs } from '../lines.ts'
+import { equalWaysTexts, roundTripMs } from '../lines.ts'
 import { type End } from '../verdict.ts'
 import { code, markup, type Markup } from './markup.ts'
-import { type PageTrace } from './input.ts'
+import { isForetold, type PageTrace } from './input.ts'
 
 type Tone = 'good' | 'bad' | 'unknown'
 
-const outcomes: Readonly<Record<PageTrace['verdict']['outcome'] | 'taken', readonly [tone: Tone, title: string]>> = {
+const outcomes: Readonly<Record<PageTrace['verdict']['outcome'], readonly [tone: Tone, title: string]>> = {
   answered: ['good', 'Answered'],
+  arrives: ['good', 'Would be answered'],
+  ends: ['bad', 'Would end'],
   closed: ['bad', 'Closed'],
   refused: ['bad', 'Refused'],
   'not-sent': ['bad', 'Not sent'],
@@ -54,10 +56,17 @@ export function timeText(ms: number): string {
   return Number.isNaN(date.getTime()) ? '' : date.toISOString().replace('T', ' ').replace('Z', ' UTC')
 }
 
+function whenText({ sent, madeAtMs }: PageTrace): string {
+  if (sent !== undefined) return timeText(sent.sentAtMs)
+  return madeAtMs === undefined
+    ? 'no packet was sent'
+    : `no packet was sent; the nodes as they were at ${timeText(madeAtMs)}`
+}
+
 export function headHtml(trace: PageTrace): Markup {
   const { probe, behind } = trace
   return markup`<header class="top">
-    <p class="brand"><span>causeway trace</span><time>${timeText(trace.sent.sentAtMs)}</time></p>
+    <p class="brand"><span>causeway trace</span><time>${whenText(trace)}</time></p>
     <h1>
       ${endHtml(probe.from, 'from')}${arrow}${endHtml(probe.to, 'to')}
       ${behind && markup`${arrow}${endHtml(behind, 'which is')}`}
@@ -80,7 +89,7 @@ function factsHtml(trace: PageTrace): Markup {
   const { verdict, there, back } = trace
   const ms = verdict.outcome === 'answered' ? roundTripMs(there, back) : undefined
   const facts: [string, string | undefined][] = [
-    ['Sent', whatText(trace)],
+    [isForetold(trace) ? 'Would be sent' : 'Sent', whatText(trace)],
     ['Answered after', ms === undefined ? undefined : `${ms.toFixed(3)} ms`],
     ['Largest packet', verdict.fullBytes === undefined ? undefined : `${verdict.fullBytes} bytes, answered too`],
   ]
@@ -98,17 +107,38 @@ function factsHtml(trace: PageTrace): Markup {
 
 function doubtsHtml(doubts: readonly string[]): Markup {
   return markup`<div class="doubts">
-    <h3>What could not be seen</h3>
+    <h3>What is not known</h3>
     <ul>
       ${doubts.map((each) => markup`<li>${each}</li>`)}
     </ul>
   </div>`
 }
 
+type Ways = NonNullable<PageTrace['ways']>
+
+function triedHtml(ways: Ways): Markup {
+  const row = ({ way, outcome, sourcePorts }: Ways[number]): Markup => markup`<tr>
+    <td>${sourcePorts.length}</td><td>${outcomes[outcome][1]}</td><td>${way}</td>
+  </tr>`
+  return markup`<table class="tried">
+    <caption>Probes from several ports, by the ways that they took</caption>
+    <thead><tr><th scope="col">Probes</th><th scope="col">Outcome</th><th scope="col">Way</th></tr></thead>
+    <tbody>${ways.map(row)}</tbody>
+  </table>`
+}
+
+function waysHtml({ ways, predictions }: PageTrace): Markup | readonly Markup[] {
+  if (ways !== undefined) return triedHtml(ways)
+  return equalWaysTexts(predictions).map((text) => markup`<p class="equal">${text}</p>`)
+}
+
 export function verdictHtml(trace: PageTrace): Markup {
   const { verdict, blind, notes } = trace
   const { text, code: problem, remedy } = verdict
-  const doubts = [...blind.map(({ node, why }) => `${node} does not watch: ${why}`), ...notes]
+  const doubts = [
+    ...blind.map(({ node, why }) => (isForetold(trace) ? `${node}: ${why}` : `${node} does not watch: ${why}`)),
+    ...notes,
+  ]
   return markup`<section class="verdict ${toneOf(trace)}" aria-labelledby="verdict">
       <span class="sign" aria-hidden="true"></span>
       <div>
@@ -119,5 +149,6 @@ export function verdictHtml(trace: PageTrace): Markup {
         ${doubts.length > 0 && doubtsHtml(doubts)}
       </div>
     </section>
-    ${factsHtml(trace)}`
+    ${factsHtml(trace)}
+    ${waysHtml(trace)}`
 }

@@ -1,4 +1,5 @@
 // What the script needs of the page, and what the forms and colours mean.
+import { isForetold, type PageTrace } from './input.ts'
 import { markup, type Markup } from './markup.ts'
 
 const icon = (path: string): Markup =>
@@ -43,6 +44,11 @@ const marks = [
   ['missing', 'not seen'],
 ] as const
 
+const foretoldMarks = [
+  ['foretold', 'would come here'],
+  ['barred', 'would not get here'],
+] as const
+
 const kinds = [
   ['link', 'link'],
   ['network', 'network'],
@@ -54,11 +60,17 @@ const kinds = [
 const legend =
   'Each line is one device. Times count from the first line of the same node, since clocks of nodes differ. A bar is the packet there: headers as long as they have bytes, what it carries cut where it is long; what a tunnel adds stands apart in front. A line opens to what this kernel was expected to do, and to every header with its bytes.'
 
-export const legendHtml: Markup = markup`<section class="legend" aria-labelledby="legend">
+const foretoldLegend =
+  'Each line is one device by which the packet would go, with what its kernel would do there. No packet was sent.'
+
+export function legendHtml(trace: PageTrace): Markup {
+  const [text, keys] = isForetold(trace) ? [foretoldLegend, foretoldMarks] : [legend, marks]
+  return markup`<section class="legend" aria-labelledby="legend">
   <h2 id="legend">How to read it</h2>
-  <p>${legend}</p>
+  <p>${text}</p>
   <ul class="keys">
-    ${marks.map(([name, words]) => markup`<li class="key ${name}"><span class="dot"></span>${words}</li>`)}
-    ${kinds.map(([name, words]) => markup`<li class="key"><span class="seg ${name}"></span>${words}</li>`)}
+    ${keys.map(([name, words]) => markup`<li class="key ${name}"><span class="dot"></span>${words}</li>`)}
+    ${!isForetold(trace) && kinds.map(([name, words]) => markup`<li class="key"><span class="seg ${name}"></span>${words}</li>`)}
   </ul>
 </section>`
+}

@@ -3,15 +3,15 @@ import { type EndMark } from './end-mark.ts'
 import { hidden, markup, type Markup } from './markup.ts'
 import { type PageTrace } from './input.ts'
 import { type Ladder, type Leg, type Station } from './ladder.ts'
-import { markHtml, stationHtml, stepHtml } from './station.ts'
+import { isWalked, markHtml, stationHtml, stepHtml } from './station.ts'
 
 export type Layout = {
   /** Nodes from left to right; undefined is what is outside of the cluster. */
   readonly columns: readonly (string | undefined)[]
   /** How many bytes the longest bar of the page has. */
   readonly mostDrawn: number
-  /** What the verdict says that mends it. */
-  readonly remedy?: string
+  readonly verdict: PageTrace['verdict']
+  readonly isForetold: boolean
   /** Of an end that no node has. */
   readonly outside: string
 }
@@ -30,8 +30,7 @@ function isSideBySide({ legs }: Ladder, { columns }: Layout): boolean {
 
 /** A namespace that the packet did not get through. */
 function groupClass(pod: string | undefined, stations: readonly Station[]): string {
-  const isLeft = stations.at(-1)!.state !== 'missing'
-  return pod === undefined ? `host${isLeft ? '' : ' unreached'}` : 'pod'
+  return pod === undefined ? `host${isOnWay(stations.at(-1)!) ? '' : ' unreached'}` : 'pod'
 }
 
 const nobody = markup`<p class="nobody">Nothing is told of what happens here.</p>`
@@ -44,7 +43,7 @@ function legHtml(ladder: Ladder, index: number, layout: Layout): Markup {
   const kinds = `node col${column}${isUp ? ' up' : ''}${node === undefined ? ' outside' : ''}`
   return markup`<div class="${kinds}">
     <h3><span class="what">${node === undefined ? 'outside of the cluster ' : 'node '}</span>${node ?? layout.outside}</h3>
-    ${index === 0 && ladder.startMark && markHtml(ladder.startMark, `${direction}-start`)}
+    ${ladder.legMark?.leg === index && markHtml(ladder.legMark.mark, `${direction}-start`)}
     ${
       groups.length > 0 &&
       markup`<div class="groups">
@@ -72,27 +71,34 @@ function legHtml(ladder: Ladder, index: number, layout: Layout): Markup {
   </div>`
 }
 
+const isCome = ({ groups }: Leg): boolean => groups.some(({ stations }) => stations.some(isWalked))
+
 function wireHtml(ladder: Ladder, index: number, isBackwards: boolean): Markup {
   const { wireMark, legs, direction } = ladder
   const mark: EndMark | undefined = wireMark?.behind === index ? wireMark.mark : undefined
-  const seen = legs[index + 1]!.groups.some(({ stations }) => stations.some(({ hop }) => hop.sighting !== undefined))
-  const state = mark === undefined ? (seen ? 'crossed' : 'uncrossed') : `broken ${mark.kind}`
+  // outside of the cluster nobody looks
+  const isCrossed = [legs[index]!, legs[index + 1]!].every((leg) => leg.node === undefined || isCome(leg))
+  const state = mark === undefined ? (isCrossed ? 'crossed' : 'uncrossed') : `broken ${mark.kind}`
   const isBeyond = legs.slice(index, index + 2).some(({ node }) => node === undefined)
   return markup`<div class="wire ${state}${isBackwards ? ' backwards' : ''}">
     <span class="line" aria-hidden="true"></span>
-    <p>${hidden(seen ? 'crossed: ' : '')}${isBeyond ? 'network beyond the node' : 'network between nodes'}</p>
+    <p>${hidden(isCrossed ? 'crossed: ' : '')}${isBeyond ? 'network beyond the node' : 'network between nodes'}</p>
     ${mark && markHtml(mark, `${direction}-wire-end`)}
   </div>`
 }
 
 const titles = { there: 'The probe', back: 'The answer' } as const
 
-function countText({ seenCount, expectedCount }: Ladder): string {
+function countText({ seenCount, expectedCount }: Ladder, { isForetold }: Layout): string {
+  if (isForetold) return 'as the nodes of the bundle say'
   return expectedCount === 0 ? 'no way was foretold' : `seen at ${seenCount} of ${expectedCount} expected places`
 }
 
-export function wayHtml(ladder: Ladder, layout: Layout, { verdict: { outcome } }: PageTrace): Markup {
+const isOnWay = ({ state }: Station): boolean => state !== 'missing' && state !== 'barred'
+
+export function wayHtml(ladder: Ladder, layout: Layout): Markup {
   const { direction, legs, seenCount } = ladder
+  const { outcome } = layout.verdict
   const form = isSideBySide(ladder, layout) ? 'two' : 'one'
   const isBackwards = layout.columns.indexOf(legs[0]!.node) > 0
   const parts = legs.map((_, index) => [
@@ -100,22 +106,20 @@ export function wayHtml(ladder: Ladder, layout: Layout, { verdict: { outcome } }
     index + 1 < legs.length ? wireHtml(ladder, index, isBackwards) : undefined,
   ])
   const way = markup`<div class="way ${form}">${parts}</div>`
-  const isNeverSent = direction === 'back' && seenCount === 0 && outcome !== 'answered' && outcome !== 'answer-lost'
-  const hasAny = legs.some(({ groups }) =>
-    groups.some(({ stations }) => stations.some(({ state }) => state !== 'missing')),
-  )
-  if (isNeverSent && !hasAny)
+  const isUnseen = direction === 'back' && seenCount === 0 && outcome !== 'answered' && outcome !== 'answer-lost'
+  const hasAny = legs.some(({ groups }) => groups.some(({ stations }) => stations.some(isOnWay)))
+  if (isUnseen && !hasAny)
     return markup`<section class="direction" aria-labelledby="${direction}">
       <h2 id="${direction}">${titles[direction]}</h2>
       <details class="untaken">
-        <summary>No answer was seen. The way that it was expected to take</summary>
+        <summary>${layout.isForetold ? 'No answer would be sent.' : 'No answer was seen.'} The way that it was expected to take</summary>
         ${way}
       </details>
     </section>`
   return markup`<section class="direction" aria-labelledby="${direction}">
     <header>
       <h2 id="${direction}">${titles[direction]}</h2>
-      <p>${countText(ladder)}</p>
+      <p>${countText(ladder, layout)}</p>
     </header>
     ${way}
   </section>`

@@ -48,6 +48,17 @@ function ipPacket(direction: Direction): Uint8Array {
   return bytes
 }
 
+/** A RST with ACK from the receiver's address. */
+export function resetBytes(): string {
+  const bytes = new Uint8Array(40)
+  bytes.set([0x45, 0, 0, 40])
+  bytes[9] = 6
+  bytes.set(Addr.parse(to.addr).toBytes(), 12)
+  bytes.set(Addr.parse(from.addr).toBytes(), 16)
+  bytes.set([0x50, 0x14], 32)
+  return bytes.toHex()
+}
+
 /** An IP packet as the tunnel between the nodes carries it. */
 export function tunnelled(inner: string): string {
   const packet = Uint8Array.fromHex(inner)

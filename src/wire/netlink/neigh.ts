@@ -21,18 +21,20 @@ const stateNames: Readonly<Record<number, NeighbourState>> = {
   0x01: 'incomplete',
   0x20: 'failed',
 }
-export type NeighbourState =
-  | 'permanent'
-  | 'noarp'
-  | 'reachable'
-  | 'stale'
-  | 'delay'
-  | 'probe'
+export const neighbourStates = [
+  'permanent',
+  'noarp',
+  'reachable',
+  'stale',
+  'delay',
+  'probe',
   /** The kernel asks for its MAC, and packets wait. */
-  | 'incomplete'
+  'incomplete',
   /** It did not answer. */
-  | 'failed'
-  | 'none'
+  'failed',
+  'none',
+] as const
+export type NeighbourState = (typeof neighbourStates)[number]
 
 export function neighbourState(state: number): NeighbourState {
   return stateNames[state] ?? 'none'

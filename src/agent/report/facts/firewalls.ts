@@ -4,7 +4,7 @@ import { type ChainFacts, type NamespaceFacts } from '#/api/schemas/facts.ts'
 import { readLegacyTables } from '#/kernel/legacy-tables.ts'
 import { KernelError } from '#/kernel/netlink.ts'
 import { NftClient } from '#/kernel/nftables.ts'
-import { isOurTable, policyTableName } from '#/model/names.ts'
+import { isOurTable } from '#/model/names.ts'
 import { type Found, findBaseChains } from '#/reconcile/firewall/base-chains.ts'
 import { legacyBaseChains } from '#/obstacles/firewall/legacy-chains.ts'
 import { bytesOf } from '#/wire/netlink/attr.ts'
@@ -65,7 +65,7 @@ class Reader {
       return chains.flatMap(({ name: chain, rules }): ChainFacts[] => {
         const base = bases.get(`${family} ${table} ${chain}`)
         if (!this.#withRules && base === undefined && isOfProxy(chain)) return []
-        const told = this.#withRules ? this.#takeRules(rules.length, `legacy ${family} ${table} ${chain}`) : false
+        const told = this.#withRules ? this.#takeRules(rules.length) : false
         return [
           {
             tool: 'legacy',
@@ -83,8 +83,7 @@ class Reader {
   async nft(client: NftClient): Promise<ChainFacts[]> {
     const found = await findBaseChains(client)
     const bases = new Map(found.map((base) => [keyOf(base), base]))
-    const isWanted = (place: ChainPlace): boolean =>
-      bases.has(keyOf(place)) || (place.table !== policyTableName && (this.#withRules || isTelling(place)))
+    const isWanted = (place: ChainPlace): boolean => this.#withRules || bases.has(keyOf(place)) || isTelling(place)
     const places = await client.listChains(isWanted)
     const rules = this.#withRules ? await this.#rulesOf(client, places) : undefined
     return places.map((place) => {
@@ -101,16 +100,11 @@ class Reader {
 
   /** By table and chain; a table is absent whose rules cannot be told. */
   async #rulesOf(client: NftClient, places: readonly ChainPlace[]): Promise<Map<string, Map<string, RuleFacts[]>>> {
-    const tables = new Map(
-      places.flatMap(({ family, table }) =>
-        // what network policies say is told by themselves
-        table === policyTableName ? [] : [[`${family} ${table}`, { family, table }] as const],
-      ),
-    )
+    const tables = new Map(places.map(({ family, table }) => [`${family} ${table}`, { family, table }]))
     const found = new Map<string, Map<string, RuleFacts[]>>()
     for (const [key, table] of tables) {
       const rules = await this.#read(() => client.readRawRules(table, this.#rulesLeft))
-      if (!this.#takeRules(rules?.length, key)) continue
+      if (!this.#takeRules(rules?.length)) continue
       const byChain = Map.groupBy(rules ?? [], ({ chain }) => chain)
       found.set(key, new Map(byChain.entries().map(([chain, each]) => [chain, each.map(ofRaw)])))
       await this.#readSets(client, table)
@@ -142,7 +136,7 @@ class Reader {
     }
   }
 
-  #takeRules(count: number | undefined, _where: string): boolean {
+  #takeRules(count: number | undefined): boolean {
     if (count === undefined || count > this.#rulesLeft) {
       this.#cuts.note('rules of firewalls', count ?? most['rules of firewalls'])
       return false
