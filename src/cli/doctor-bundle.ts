@@ -22,7 +22,7 @@ export async function examineBundle(path: string, about: string | undefined): Pr
   const answers = asked.map((each, index) => asThen(each.answers, agents[index]!, bundle))
   if (about !== undefined && !answers.some(({ node }) => node === about))
     throw new UsageError(`--node ${about}: the bundle has ${answers.map(({ node }) => node).join(', ')}`)
-  const found = diagnose(answers, [], [])
+  const found = diagnose(answers, [])
   const made = { nodes: [], text: `this is how it was at ${new Date(bundle.head.madeAtMs).toISOString()}` }
   const diagnosis = { ...found, notes: [...found.notes, made] }
   return { diagnosis: about === undefined ? diagnosis : aboutNode(diagnosis, about), answers, packets: [], left: 0 }

@@ -64,9 +64,14 @@ function wireBehind({ verdict: { drop, last, next } }: FollowedPacket): string |
 
 const how = 'a packet that was sent and followed (causeway trace)'
 
+/** The code of what a trace blames, by what it says or by the kernel's reason. */
+export function blamedCode({ verdict: { code, drop } }: FollowedPacket): string | undefined {
+  return code ?? codesOfReasons[drop?.drop?.reason ?? '']
+}
+
 function lossOf(packet: FollowedPacket): Loss {
   const { verdict } = packet
-  const code = verdict.code ?? codesOfReasons[verdict.drop?.drop?.reason ?? '']
+  const code = blamedCode(packet)
   const node = blamedNode(packet, code)
   const wire = wireBehind(packet)
   return {
