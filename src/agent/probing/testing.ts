@@ -37,6 +37,8 @@ export class SimulatedWay {
   fate: Fate = () => 1
   /** When each probe went. */
   readonly sent: { readonly size: Size; readonly atMs: number }[] = []
+  /** Whether something else than echo requests is answered. */
+  isAlive = false
   nowMs: number
   #seq = 0
   #coming: Coming[] = []
@@ -56,6 +58,7 @@ export class SimulatedWay {
       this.way.expire(this.nowMs)
       for (const size of ['full', 'small'] as const)
         if (this.way.dueMs(size, this.nowMs) <= this.nowMs + toleranceMs) this.#send(size)
+      if (this.way.isCheckDue(this.nowMs)) this.way.noteCheck(this.isAlive, this.nowMs)
       this.nowMs += 10
     }
     return this.nowMs - sinceMs

@@ -42,6 +42,9 @@ const leastRuns = 3
 const mostPerRun = 3
 /** For so many times of its own pace a probe of the other node says that packets come from there: all agents have one pace. */
 const heardTimes = 3.5
+/** How often a silent way is asked for another sign of life, and for how long one counts. */
+const checkEveryMs = 5_000
+const aliveMs = 12_000
 /** How long a node may take until its pods' network answers, after it was first asked or has come back. */
 const graceMs = 30_000
 
@@ -104,6 +107,8 @@ export class WayState {
   #arrivedMs = -Infinity
   #lastRttMs = 0
   #isOfMemory = false
+  #checkedMs = -Infinity
+  #aliveMs = -Infinity
   #graceUntilMs: number
 
   constructor(target: Target, nowMs: number, { everyMs, countsAll = false }: WayPace) {
@@ -159,6 +164,22 @@ export class WayState {
     if (!this.#isOfMemory) return
     const why = `it was told that the path to ${dst} takes ${mtuBytes} bytes at most, and remembers that`
     this.sizes.full.refused = { by: 'this node', why }
+  }
+
+  /** Takes in whether something else than an echo request was answered, asked for since the way is silent. */
+  noteCheck(isAlive: boolean, nowMs: number): void {
+    this.#checkedMs = nowMs
+    if (isAlive) this.#aliveMs = nowMs
+  }
+
+  /** Whether it is time to look for another sign of life. */
+  isCheckDue(nowMs: number): boolean {
+    return this.isSilent && nowMs - this.#checkedMs >= checkEveryMs
+  }
+
+  /** Whether nothing else is answered either. */
+  isDead(nowMs: number): boolean {
+    return this.isSilent && this.#checkedMs > this.silentSinceMs && nowMs - this.#aliveMs > aliveMs
   }
 
   /** Whether only packets of the full size are lost. */
