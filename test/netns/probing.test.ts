@@ -172,6 +172,8 @@ test('a firewall that refuses echo requests alone breaks nothing', async () => {
   await until(() => statesOf(probing).every((each) => each.endsWith('unknown')), 'nothing is known any more')
   await delay(2_000)
   assert.deepEqual([textsOf(probing), probing.isolation, scene.changes], ['', undefined, 0])
+  const { ways } = await probing.probe({ nodes: ['node-2'], count: 1 })
+  assert.ok(ways.every(({ state }) => state === 'unknown'))
 })
 
 test('connection tracking has one entry for each way, however many probes went', async () => {

@@ -169,7 +169,14 @@ export class Probing implements AsyncDisposable {
     const peers = peersNow()
     const targets = peers === undefined ? [] : [...new Set(nodes)].flatMap((node) => targetsIn(peers, node))
     const ways = await this.#prober.ask(targets, count, this.#stop.signal)
-    const reports = ways.map((way) => this.#wayReport({ way, state: stateOfAsked(way) }, way.startedMs))
+    const { answers = answersTcp } = this.#deps
+    const reports = await Promise.all(
+      ways.map(async (way) => {
+        const state = stateOfAsked(way)
+        const isRefused = state === 'broken' && (await answers(way.target.src, way.target.dst))
+        return this.#wayReport({ way, state: isRefused ? 'unknown' : state }, way.startedMs)
+      }),
+    )
     return peersReport(nodeName, this.#isOn, peers?.plans.size ?? 0, reports)
   }
 
