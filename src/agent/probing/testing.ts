@@ -1,7 +1,8 @@
 // For tests: ways over which packets go in simulated time.
 import { Addr } from '#/lib/addr.ts'
 import { type Target } from './targets.ts'
-import { type Refusal, type Size, toleranceMs, WayState } from './way-state.ts'
+import { type Refusal } from './tally.ts'
+import { type Size, toleranceMs, WayState } from './way-state.ts'
 
 /** What becomes of a probe: its round trip in ms, an error, or nothing. */
 export type Fate = (size: Size, nowMs: number) => number | Refusal | 'lost'
