@@ -31,26 +31,6 @@ const doctorOptions = {
 /** What there is only of agents that are there. */
 const ofAgents = ['watch', 'lab', 'kubeconfig', 'context', 'agents-namespace'] as const
 
-/** What nodes answered when the bundle was made; packets there are none. */
-async function examineBundle(path: string, about: string | undefined): Promise<Told> {
-  const { bundleAgents } = await import('./bundle/agents.ts')
-  const { agents, bundle } = await bundleAgents(path)
-  const answers = (await askNodes(agents)).map((each) => {
-    const facts = bundle.answers.get(each.answers.node)?.get('facts')
-    return facts === undefined
-      ? each.answers
-      : { ...each.answers, askedMs: facts.askedMs, answeredMs: facts.answeredMs }
-  })
-  refuseUnknown(answers, about)
-  const diagnosis = diagnose(answers, [])
-  return {
-    diagnosis: about === undefined ? diagnosis : aboutNode(diagnosis, about),
-    answers,
-    packets: [],
-    left: 0,
-  }
-}
-
 function refuseUnknown(answers: readonly NodeAnswers[], about: string | undefined): void {
   if (about !== undefined && !answers.some(({ node }) => node === about))
     throw new UsageError(`--node ${about}: there are ${answers.map(({ node }) => node).join(', ')}`)
@@ -114,7 +94,10 @@ ${agentOptionsNote} With --node it says what is wrong at or with that node, and 
       return exitStatusOf(told)
     }
     try {
-      if (bundle !== undefined) return tell(await examineBundle(bundle, node))
+      if (bundle !== undefined) {
+        const { examineBundle } = await import('./doctor-bundle.ts')
+        return tell(await examineBundle(bundle, node))
+      }
       return await withAgents(choice, async (agents) => {
         if (isWatching) return watch(agents, choice, node, json === true)
         return tell(await examine(agents, choice, node))

@@ -45,11 +45,13 @@ const codesOfReasons: Readonly<Record<string, ProblemCode>> = {
   XDP: 'CW6101',
 }
 
-/** Where it ended; what is wrong with a checksum, or with the MAC of a frame, was made so by the sender. */
+/** What is wrong with a checksum, with the MAC of a frame, or with a tunnel's end, was made so by the sender. */
+const ofSender: ReadonlySet<string | undefined> = new Set(['CW6502', 'CW6503', 'CW8103', 'CW8105'])
+
+/** Where it ended, or where what ended it was made. */
 function blamedNode({ from, to, verdict }: FollowedPacket, code: string | undefined): string | undefined {
   const { drop, next, last, direction } = verdict
-  if ((code === 'CW8103' || code === 'CW8105') && direction !== undefined)
-    return direction === 'there' ? from.node : to.node
+  if (ofSender.has(code) && direction !== undefined) return direction === 'there' ? from.node : to.node
   if (drop !== undefined) return drop.node
   return next === undefined || next.node === last?.node ? last?.node : undefined
 }
