@@ -44,7 +44,7 @@ function explained(cause: Sign, sign: Sign): number {
   }
   if (rank(cause) >= rank(sign)) return 0
   if (loss !== undefined && isBlamed(cause, loss)) return certain
-  if (cause.needs === 'blame') return 0
+  if (cause.needs === 'blame' && loss !== undefined) return 0
   if (!isOfHarm(cause, sign) || !touches(cause.extent, sign.extent)) return 0
   if (loss !== undefined && !isAtPlace(cause, loss)) return 0
   const isThere = loss?.node !== undefined && cause.extent.at === loss.node
@@ -86,12 +86,18 @@ function causesOf(signs: readonly Sign[]): Map<Sign, Sign> {
   const losses = signs.filter(({ loss }) => loss !== undefined)
   const told = signs.filter(({ loss }) => loss === undefined)
   const made = told.filter((sign) => !isSeen(sign))
-  find(made, made)
+  const certainly = made.filter(({ needs }) => needs !== 'blame')
+  find(made, certainly)
   find(losses, made)
+  const met = [...new Set(losses.flatMap((loss) => found.get(loss) ?? []))]
+  find(
+    made.filter((sign) => !found.has(sign) && !met.includes(sign)),
+    met,
+  )
   for (const sign of told.filter(isSeen)) {
     const own = lossesOn(sign, losses)
     const known = own.flatMap((loss) => found.get(loss) ?? [])
-    find([sign], own.length === 0 ? made : known)
+    find([sign], own.length === 0 ? certainly : known)
   }
   find(
     losses.filter((loss) => !found.has(loss)),
