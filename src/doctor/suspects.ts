@@ -4,7 +4,7 @@ import { natureOf } from './ranks.ts'
 import { type Names } from './extent.ts'
 import { ownProblems } from './agents.ts'
 import { type NodeAnswers, type PlannedPacket } from './types.ts'
-import { wayPacket } from './ring.ts'
+import { wayPackets } from './ring.ts'
 
 const mostSuspects = 16
 
@@ -39,7 +39,8 @@ export function suspectPackets(
   const known = new Set(
     planned.map(({ from, to, protocol, family }) => `${from.node} ${to.node} ${protocol} ${family}`),
   )
-  const packets = suspectWays(answers, names).flatMap(({ from, to }) => wayPacket(answers, from, to))
+  const packetsOf = wayPackets(answers)
+  const packets = suspectWays(answers, names).flatMap(({ from, to }) => packetsOf(from, to))
   const wanted = packets.filter(({ from, to, protocol, family }) => {
     const key = `${from.node} ${to.node} ${protocol} ${family}`
     if (known.has(key)) return false
