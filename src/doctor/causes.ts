@@ -32,6 +32,12 @@ const chainOrder = ['CW7006', 'CW7001', 'CW7004']
 const isOfChain = (cause: Sign, { object, message }: Sign): boolean =>
   object === cause.object || message.includes(`table ${cause.object.replace('chain/', '').replace(/ \S+$/, '')} `)
 
+/** A claim to too much overlaps those of others. */
+const sameClaim: Readonly<Record<string, readonly string[]>> = { CW1103: ['CW1105', 'CW1110'] }
+
+const isSameClaim = (cause: Sign, sign: Sign): boolean =>
+  cause.object === sign.object && sameClaim[sign.code]?.includes(cause.code) === true
+
 const certain = 100
 
 /** How well a sign is explained; 0: not at all. */
@@ -42,6 +48,7 @@ function explained(cause: Sign, sign: Sign): number {
     const isMaker = chainOrder.indexOf(cause.code) > chainOrder.indexOf(sign.code)
     return isMaker && touches(cause.extent, sign.extent) && isOfChain(cause, sign) ? certain : 0
   }
+  if (isSameClaim(cause, sign)) return certain
   if (rank(cause) >= rank(sign)) return 0
   if (loss !== undefined && isBlamed(cause, loss)) return certain
   if (cause.needs === 'blame' && loss !== undefined) return 0
