@@ -1,4 +1,5 @@
-// Ways of which something may be wrong, and of which no packet has said so: a packet is sent on each of them, so that what is found is found by packets. Pure.
+// Ways of which something may be wrong, and of which no packet has said so: a packet is sent on each of them, so that what is found is found by
+// packets. Pure.
 import { neighbourSigns } from './neighbours.ts'
 import { natureOf } from './ranks.ts'
 import { type Names } from './extent.ts'
