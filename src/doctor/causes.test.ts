@@ -118,6 +118,31 @@ test('a silent agent is a finding and explains nothing, unless nothing of the no
   assert.deepEqual(dead.findings.map(short), [['CW6003 node/node-2', 2]])
 })
 
+test('of a node that answers nothing no trace tells where packets ended, and it is one finding all the same', () => {
+  const unseen = packetOf('node-1', 'node-2', {
+    outcome: 'untold',
+    text: 'the probe left eth0 of node-1; what became of it on node-2 is not known: no agent there was asked to watch',
+    direction: 'there',
+    last: { node: 'node-1', device: 'eth0', place: 'transmit', isExpected: true },
+  })
+  const answers = clusterOf(3, [['node-1', told('CW1306', 'node/node-2')]], ['node-2'])
+  const dead = diagnose(answers, [unseen, wholePacket('node-1', 'node-3')])
+  assert.deepEqual([dead.findings.map(short), dead.notes], [[['CW6003 node/node-2', 2]], []])
+  const way = { node: 'node-2', path: 'node', family: 4, dst: '172.30.1.12', way: 'direct', state: 'ok' } as const
+  const counts = { sizeBytes: 84, sent: 60, answered: 60 }
+  const peers = {
+    node: 'node-1',
+    isOn: true,
+    others: 2,
+    ways: [{ ...way, sinceMs: 0, windowMs: 60_000, small: counts }],
+  }
+  const reached = answers.map((each) => (each.node === 'node-1' ? { ...each, peers } : each))
+  assert.deepEqual(diagnose(reached, [unseen]).findings.map(short), [
+    ['CW6001 node/node-2', 0],
+    ['CW1306 node/node-2', 0],
+  ])
+})
+
 const onWire = (from: string, to: string, more: Partial<FollowedPacket['verdict']> = {}) =>
   packetOf(from, to, { last: { node: from, device: 'eth0', place: 'transmit', isExpected: true }, ...more })
 

@@ -3,6 +3,7 @@ import { type ToldProblem } from '#/api/schemas/problem.ts'
 import { namesOf } from '#/lib/causes.ts'
 import { cutFromApi, ownProblems, silentAgents } from './agents.ts'
 import { arrange } from './causes.ts'
+import { deadNodes, withLostAtDead } from './dead.ts'
 import { namesIn } from './extent.ts'
 import { blamedCauses, lostPackets, packetNotes } from './losses.ts'
 import { reachOf } from './ways.ts'
@@ -17,12 +18,14 @@ import { type Diagnosis, type FollowedPacket, type NodeAnswers, type Note } from
 
 export function diagnose(
   answers: readonly NodeAnswers[],
-  packets: readonly FollowedPacket[],
+  followed: readonly FollowedPacket[],
   ofObjects: readonly ToldProblem[] = [],
 ): Diagnosis {
   const names = namesIn(answers)
+  const dead = deadNodes(answers, followed)
+  const packets = withLostAtDead(followed, dead)
   const told = [
-    ...silentAgents(answers, packets),
+    ...silentAgents(answers, dead),
     ...ownProblems(answers, names, ofObjects),
     ...cutFromApi(answers),
     ...podSigns(answers),
