@@ -13,6 +13,7 @@ import { leftoversIn, withLeftovers } from './leftovers.ts'
 import { neighbourSigns } from './neighbours.ts'
 import { podSigns } from './pods.ts'
 import { programSigns } from './programs.ts'
+import { withoutRefusals } from './refusals.ts'
 import { settingSigns } from './settings.ts'
 import { type Diagnosis, type FollowedPacket, type NodeAnswers, type Note } from './types.ts'
 
@@ -24,9 +25,10 @@ export function diagnose(
   const names = namesIn(answers)
   const dead = deadNodes(answers, followed)
   const packets = withLostAtDead(followed, dead)
+  const own = withoutRefusals(ownProblems(answers, names, ofObjects), answers, packets)
   const told = [
     ...silentAgents(answers, dead),
-    ...ownProblems(answers, names, ofObjects),
+    ...own.signs,
     ...cutFromApi(answers),
     ...podSigns(answers),
     ...neighbourSigns(answers),
@@ -37,7 +39,7 @@ export function diagnose(
   ]
   const signs = [...told, ...blamedCauses(packets, told), ...lostPackets(packets)]
   const { findings, notes } = withLeftovers(arrange(signs, reachOf(packets)), leftoversIn(answers))
-  return { findings, notes: [...packetNotes(packets), ...partNotes(answers), ...notes] }
+  return { findings, notes: [...packetNotes(packets), ...own.notes, ...partNotes(answers), ...notes] }
 }
 
 /** Parts of an answer that an agent did not give: what depends on them was not looked at. */

@@ -15,17 +15,12 @@ export type NodeWays = {
   readonly isSilent: boolean
 }
 
-/** The ways to one node. `isHeard`: whether packets have come from this end of the tunnel lately, whoever sent them. */
-export function judgeNode(
-  node: string,
-  ways: readonly WayState[],
-  nowMs: number,
-  isHeard: (tunnelEnd: string) => boolean,
-): NodeWays {
+/** The ways to one node. */
+export function judgeNode(node: string, ways: readonly WayState[], nowMs: number): NodeWays {
   const direct = ways.filter(({ target }) => target.path === 'node')
   const isReached = direct.some((way) => !way.isSilent && way.answeredMs !== undefined)
   const isWide = (addr: Addr): boolean => direct.some((way) => way.target.dst.equals(addr) && way.isWide)
-  const judged = ways.map((way) => ({ way, state: stateOf(way, nowMs, { isReached, isWide, isHeard }) }))
+  const judged = ways.map((way) => ({ way, state: stateOf(way, nowMs, { isReached, isWide }) }))
   return { node, ways: judged, isSilent: ways.some((way) => way.isSilent) && ways.every((way) => way.isFailing) }
 }
 
@@ -34,10 +29,9 @@ type Surroundings = {
   readonly isReached: boolean
   /** Whether packets of the full size arrive at this address of the node. */
   readonly isWide: (addr: Addr) => boolean
-  readonly isHeard: (tunnelEnd: string) => boolean
 }
 
-function stateOf(way: WayState, nowMs: number, { isReached, isWide, isHeard }: Surroundings): ProbeState {
+function stateOf(way: WayState, nowMs: number, { isReached, isWide }: Surroundings): ProbeState {
   const { target, answeredMs } = way
   // what the kernel remembers of a path that carries large packets again is told to senders, and over within minutes
   const isNarrow = way.isSmallOnly && !(way.isOfMemory && target.tunnel && isWide(target.tunnel.dst))
@@ -45,9 +39,12 @@ function stateOf(way: WayState, nowMs: number, { isReached, isWide, isHeard }: S
   if (way.isInGrace(nowMs)) return 'unknown'
   // what has never answered may be told not to, by a firewall; a tunnel from which nothing at all comes, though the node is there, is none of these
   const { tunnel } = target
-  const comes = way.isHeard(nowMs) || (tunnel !== undefined && isHeard(String(tunnel.dst)))
+  const comes = way.isHeard(nowMs) || way.isTunnelHeard
   if (answeredMs === undefined && (tunnel === undefined || !isReached || comes)) return 'unknown'
-  return way.isHeard(nowMs) ? 'one way' : 'broken'
+  if (way.isRefused(nowMs)) return 'unknown'
+  if (way.isHeard(nowMs)) return 'one way'
+  // neither its address nor its gateway answers, and the tunnel is as busy as before: echo requests alone are dropped
+  return !isReached && way.isTunnelFed === true ? 'unknown' : 'broken'
 }
 
 /** The state of a way that was asked a few times at once. */

@@ -21,7 +21,7 @@ import { type Flow, PeerSilence } from './peer-silence.ts'
 import { Prober } from './prober.ts'
 import { peersReport, wayReport, waysStatus } from './report.ts'
 import { type Target, targetsOf } from './targets.ts'
-import { type WayState } from './way-state.ts'
+import { type TunnelLook, type WayState } from './way-state.ts'
 
 /** How often the counters of all flows are looked at: four rounds without an answer are told, after a minute. */
 const roundMs = 15_000
@@ -81,8 +81,9 @@ export class Probing implements AsyncDisposable {
   #chosenMs = -Infinity
   /** Until when each of them is looked after. */
   readonly #guests = new Map<string, number>()
-  /** The ends of the tunnel from which packets came in the last round. */
-  #heardEnds: ReadonlySet<string> = new Set()
+  /** The ends of the tunnel from which packets came in the last round, and when that began. */
+  #heard: { readonly ends: ReadonlySet<string>; readonly sinceMs: number } | undefined
+  #countedMs: number | undefined
   #received: Packets = new Map()
   #nodes: readonly NodeWays[] = []
   readonly #since = new Map<string, Since>()
@@ -200,7 +201,8 @@ export class Probing implements AsyncDisposable {
       if (before.get(node)?.isSilent === true && ways.some((way) => isBack(way)))
         for (const way of ways) if (way.isSilent) way.grantGrace(nowMs)
       for (const way of ways) if (way.isSmallOnly) this.#noteMemory(way)
-      return judgeNode(node, ways, nowMs, (end) => this.#heardEnds.has(end))
+      for (const way of ways) way.noteTunnel(this.#lookAt(way))
+      return judgeNode(node, ways, nowMs)
     })
     const keys = new Set<string>()
     for (const { ways } of this.#nodes)
@@ -214,6 +216,13 @@ export class Probing implements AsyncDisposable {
       this.#found = findingsOf(this.#nodes, { ownName: nodeName, nowMs, toWall: this.#toWall })
     })
     this.#lastError = ''
+  }
+
+  /** What was counted of a way through the tunnel in the last round. */
+  #lookAt({ target: { tunnel } }: WayState): TunnelLook | undefined {
+    if (tunnel === undefined || this.#heard === undefined) return undefined
+    const { ends, sinceMs } = this.#heard
+    return { sinceMs, comes: ends.has(String(tunnel.dst)) }
   }
 
   /** Whether the kernel has learned that the tunnel's path takes smaller packets, which it remembers for minutes after that is mended. */
@@ -254,6 +263,7 @@ export class Probing implements AsyncDisposable {
     const peers = peersNow()
     if (peers === undefined) return
     const all = [...peers.verdicts]
+    const countedMs = this.#clock.monotonicMs()
     const counters = await this.#counters(all)
     const flows = flowsOf(all, isLive, counters)
     this.#flows = flows.length
@@ -267,7 +277,8 @@ export class Probing implements AsyncDisposable {
     )
     for (const node of this.#silence.suspects)
       if (this.#guests.size < mostGuests || this.#guests.has(node)) this.#guests.set(node, nowMs + guestMs)
-    this.#heardEnds = counters.heard
+    this.#heard = this.#countedMs === undefined ? undefined : { ends: counters.heard, sinceMs: this.#countedMs }
+    this.#countedMs = countedMs
     this.#change(() => {
       this.#ofFlows = this.#silence.problems(nodeName, nowMs)
       this.#flowIsolation = this.#silence.isolation(nowMs)

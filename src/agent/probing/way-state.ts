@@ -83,6 +83,9 @@ const tally = (): Tally => ({
   results: [],
 })
 
+/** What was counted of the tunnel of a way, since when, and whether packets of the other node came, whoever sent them. */
+export type TunnelLook = { readonly sinceMs: number; readonly comes: boolean }
+
 export type WayPace = {
   /** How often a small probe is sent. */
   readonly everyMs: number
@@ -99,6 +102,9 @@ export class WayState {
   readonly #open = new Map<number, Sent>()
   #isLossy = false
   #heardMs = -Infinity
+  /** Whether the last of these probes said that packets of this node arrive there. */
+  #isToldArrival = false
+  #tunnelLook: TunnelLook | undefined
   #answeredMs: number | undefined
   /** When the latest of the small probes that were answered was sent. */
   #arrivedMs = -Infinity
@@ -195,9 +201,36 @@ export class WayState {
     return isSince && nowMs - this.#heardMs < heardMs
   }
 
-  /** Takes note that a probe of the other node arrived. */
-  hear(nowMs: number): void {
+  /** Takes note that a probe of the other node arrived, and whether it says that packets of this node arrive there. */
+  hear(nowMs: number, isToldArrival: boolean): void {
     this.#heardMs = nowMs
+    this.#isToldArrival = isToldArrival
+  }
+
+  /** Whether the other node says, since nothing is answered, that packets of this node arrive there: it is told not to answer. */
+  isRefused(nowMs: number): boolean {
+    return this.#isToldArrival && this.isHeard(nowMs)
+  }
+
+  /** Takes note of what was counted of the tunnel. */
+  noteTunnel(look: TunnelLook | undefined): void {
+    this.#tunnelLook = look
+  }
+
+  /** Whether packets have come through the tunnel lately. */
+  get isTunnelHeard(): boolean {
+    return this.#tunnelLook?.comes === true
+  }
+
+  /** The same since nothing is answered; undefined: not counted yet, or not at all. */
+  get isTunnelFed(): boolean | undefined {
+    const look = this.#tunnelLook
+    return look === undefined || look.sinceMs < this.silentSinceMs ? undefined : look.comes
+  }
+
+  /** Whether packets of the other node arrive here, which each probe tells it. */
+  get hasArrived(): boolean {
+    return this.isFailing ? this.isTunnelFed === true : this.#answeredMs !== undefined
   }
 
   /** When a probe of this size is due. */
