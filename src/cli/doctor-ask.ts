@@ -25,10 +25,7 @@ function slim(facts: NodeFacts): NodeFacts {
     bridgeEntries: [],
     sysctls: {},
     listeners: [],
-    chains: each.chains.map((chain) => {
-      const { rules: _, ...rest } = chain
-      return rest
-    }),
+    chains: each.chains.map(({ tool, family, table, chain }) => ({ tool, family, table, chain })),
   }))
   return { ...facts, namespaces }
 }

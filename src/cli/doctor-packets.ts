@@ -1,19 +1,19 @@
 // Follows the packets of a diagnosis, some at a time: each is a trace of its own.
 import { type AgentOfNode } from '#/api/client.ts'
 import { messageOf } from '#/lib/log.ts'
-import { isDenied, worthAgain } from '#/doctor/losses.ts'
+import { isDenied, isLost, worthAgain } from '#/doctor/losses.ts'
 import { namesIn } from '#/doctor/extent.ts'
 import { otherPods, ringOf } from '#/doctor/ring.ts'
 import { suspectPackets } from '#/doctor/suspects.ts'
-import { type FollowedPacket, type PlannedPacket } from '#/doctor/types.ts'
+import { type FollowedPacket, type NodeAnswers, type PlannedPacket } from '#/doctor/types.ts'
 import { type AskedNode } from './doctor-ask.ts'
 import { runSizes } from './trace-sizes.ts'
 
 /** An agent lets four watch at a time: others may want to as well. */
-const mostOnNode = 2
+const mostOnNode = 3
 const mostAtOnce = 8
 
-async function follow(agents: ReadonlyMap<string, AgentOfNode>, packet: PlannedPacket): Promise<FollowedPacket> {
+async function followOne(agents: ReadonlyMap<string, AgentOfNode>, packet: PlannedPacket): Promise<FollowedPacket> {
   const { from, to, family, protocol } = packet
   // one whose agent does not answer would only be waited for
   const own = [...new Set([from.node, to.node])].flatMap((node) => agents.get(node) ?? [])
@@ -26,10 +26,10 @@ async function follow(agents: ReadonlyMap<string, AgentOfNode>, packet: PlannedP
   }
 }
 
-/** Follows all of them, in their order as far as nodes are free. `agents` are those that answer, by node. */
+/** Follows all of them, in their order as far as nodes are free; the outcomes are in that order. */
 export async function followPackets(
-  agents: ReadonlyMap<string, AgentOfNode>,
   packets: readonly PlannedPacket[],
+  follow: (packet: PlannedPacket) => Promise<FollowedPacket>,
 ): Promise<FollowedPacket[]> {
   const followed: FollowedPacket[] = []
   const left = new Map(packets.entries())
@@ -46,7 +46,7 @@ export async function followPackets(
       if (!isFree(packet)) continue
       left.delete(index)
       change(packet, 1)
-      const done = follow(agents, packet).then((each) => {
+      const done = follow(packet).then((each) => {
         followed[index] = each
         change(packet, -1)
         running.delete(done)
@@ -65,24 +65,53 @@ const mostAgain = 8
 
 export type FollowedRing = { readonly packets: readonly FollowedPacket[]; readonly left: number }
 
-/** Follows the ring; in place of packets that policies deny, others between the same nodes, some times. */
+/**
+ * Follows the ring: echoes first, then TCP where an echo was answered, since each packet that is lost is waited for. In place of packets that policies
+ * deny, others between the same nodes are sent, some times; what is lost without a reason is sent once more, where agents have not told it.
+ */
 export async function followRing(asked: readonly AskedNode[], about: string | undefined): Promise<FollowedRing> {
   const answers = asked.map((each) => each.answers)
   const answering = asked.filter((each) => each.answers.status !== undefined)
   const agents = new Map(answering.map(({ agent }) => [agent.node, agent]))
   const { packets: ring, left } = ringOf(answers, about)
-  const planned = [...ring, ...suspectPackets(answers, namesIn(answers), ring)]
-  const packets = [...(await followPackets(agents, planned))]
+  const packets: FollowedPacket[] = []
+  const follow = async (some: readonly PlannedPacket[]): Promise<void> => {
+    packets.push(...(await followPackets(some, async (packet) => followOne(agents, packet))))
+  }
+  await follow(ring.filter(({ protocol }) => protocol === 'icmp'))
+  const lost = new Set(packets.filter(isLost).map(wayOf))
+  await follow(ring.filter((packet) => packet.protocol === 'tcp' && !lost.has(wayOf(packet))))
+  const lostBetween = new Set(packets.filter(isLost).map(pairOf))
+  const suspects = suspectPackets(answers, namesIn(answers), ring)
+  await follow(suspects.filter((packet) => !lostBetween.has(pairOf(packet))))
   for (let round = 0; round < mostOthers; round++) {
     const isOpen = (packet: FollowedPacket): boolean =>
       isDenied(packet) && !packets.some((other) => isBetweenSame(packet, other) && !isDenied(other))
     const open = new Map(packets.filter(isOpen).map((packet) => [keyOf(packet), packet]))
     const others = [...open.values()].flatMap((packet) => otherPods(answers, packet, packets) ?? [])
     if (others.length === 0) break
-    packets.push(...(await followPackets(agents, others)))
+    await follow(others)
   }
-  packets.push(...(await followPackets(agents, worthAgain(packets).slice(0, mostAgain))))
+  const told = new Set(brokenPairs(answers))
+  const again = worthAgain(packets).filter((packet) => !told.has(pairOf(packet)))
+  await follow(again.slice(0, mostAgain))
   return { packets, left }
+}
+
+/** A way in one family, whichever protocol. */
+const wayOf = ({ from, to, family }: PlannedPacket): string => `${from.node} ${to.node} ${family}`
+
+const pairText = (one: string, other: string): string => [one, other].toSorted().join(' ')
+
+const pairOf = ({ from, to }: PlannedPacket): string => pairText(from.node, to.node)
+
+/** The ways of which agents' own probes say that all is lost. */
+function brokenPairs(answers: readonly NodeAnswers[]): string[] {
+  return answers.flatMap(({ node, peers }) =>
+    (peers?.ways ?? [])
+      .filter(({ state }) => state === 'broken' || state === 'one way')
+      .map((way) => pairText(node, way.node)),
+  )
 }
 
 const keyOf = ({ from, to, family, protocol }: PlannedPacket): string => `${from.node} ${to.node} ${family} ${protocol}`

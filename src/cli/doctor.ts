@@ -4,6 +4,7 @@ import { messageOf } from '#/lib/log.ts'
 import { suspectChecksums } from '#/doctor/checksums.ts'
 import { diagnose } from '#/doctor/diagnose.ts'
 import { aboutNode } from '#/doctor/about-node.ts'
+import { type NodeAnswers } from '#/doctor/types.ts'
 import { chosenSource } from './access/open.ts'
 import { type AgentChoice } from './access/source.ts'
 import { agentOptions, agentOptionsNote, withAgents } from './agents.ts'
@@ -23,15 +24,23 @@ const untoldStatus = 3
 
 const doctorOptions = {
   watch: { type: 'boolean', help: 'again and again: what came, what went; until Ctrl-C' },
+  bundle: { type: 'string', value: 'FILE', help: 'of a support bundle, without packets' },
   ...agentOptions,
 } as const satisfies OptionTable
+
+/** What there is only of agents that are there. */
+const ofAgents = ['watch', 'lab', 'kubeconfig', 'context', 'agents-namespace'] as const
+
+function refuseUnknown(answers: readonly NodeAnswers[], about: string | undefined): void {
+  if (about !== undefined && !answers.some(({ node }) => node === about))
+    throw new UsageError(`--node ${about}: there are ${answers.map(({ node }) => node).join(', ')}`)
+}
 
 /** All nodes are asked, since what is wrong at one may be known from others; `about` chooses what is told. */
 async function examine(agents: readonly AgentOfNode[], choice: AgentChoice, about: string | undefined): Promise<Told> {
   const [asked, objects] = await Promise.all([askNodes(agents), readObjects(choice)])
   const answers = asked.map((each) => each.answers)
-  if (about !== undefined && !answers.some(({ node }) => node === about))
-    throw new UsageError(`--node ${about}: there are ${answers.map(({ node }) => node).join(', ')}`)
+  refuseUnknown(answers, about)
   const ring = await followRing(asked, about)
   const suspects = suspectChecksums(ring.packets).flatMap(({ from, to }) => [from.node, to.node])
   const all = await withFactsAfter(asked, new Set(suspects))
@@ -68,20 +77,30 @@ export const doctorCommand: Action = {
 
 Exit status 0: nothing is wrong; 1: something is; 2: wrong use; 3: it cannot be told, since no agent answers. With --watch it is that of the last time.
 
+With --bundle it looks at what nodes answered when a support bundle was made. What only packets show is not found then.
+
 ${agentOptionsNote} With --node it says what is wrong at or with that node, and still asks all.`,
   options: doctorOptions,
   run: async (args) => {
     const { values, positionals } = options(args, doctorOptions)
     noMore(positionals)
-    const { node, watch: isWatching, json, ...choice } = values
-    if (chosenSource(choice).kind === 'lab') makeTracePrograms()
+    const { node, watch: isWatching, json, bundle, ...choice } = values
+    const other = bundle === undefined ? undefined : ofAgents.find((name) => values[name] !== undefined)
+    if (other !== undefined) throw new UsageError(`--${other}: a bundle has no agents`)
+    if (bundle === undefined && chosenSource(choice).kind === 'lab') makeTracePrograms()
+    const tell = (told: Told): number => {
+      if (json) printJson(doctorJson(told))
+      else print(renderDiagnosis(told, tableWidth()))
+      return exitStatusOf(told)
+    }
     try {
+      if (bundle !== undefined) {
+        const { examineBundle } = await import('./doctor-bundle.ts')
+        return tell(await examineBundle(bundle, node))
+      }
       return await withAgents(choice, async (agents) => {
         if (isWatching) return watch(agents, choice, node, json === true)
-        const told = await examine(agents, choice, node)
-        if (json) printJson(doctorJson(told))
-        else print(renderDiagnosis(told, tableWidth()))
-        return exitStatusOf(told)
+        return tell(await examine(agents, choice, node))
       })
     } catch (error) {
       if (error instanceof UsageError) throw error

@@ -47,6 +47,18 @@ function arrival(before: TracePrediction | undefined): Pick<TracePredictRequest,
     : { from: 'underlay', outerSrc: leaves.outerSrc }
 }
 
+/** The packet as it comes to the next node. */
+function onward(request: TracePredictRequest, answer: TracePrediction, behind?: string): TracePredictRequest {
+  const { translatedTo: to, leaves } = answer
+  return {
+    ...request,
+    ...(leaves?.src !== undefined && { src: leaves.src }),
+    ...(behind !== undefined && { dst: behind }),
+    ...(to && { dst: to.addr, ...(to.port !== undefined && { port: String(to.port) }) }),
+    ...arrival(answer),
+  }
+}
+
 /**
  * One direction over the nodes on its way: each node is asked about the packet as the one before it sends it on. `behind`: the destination that the
  * last node gives the packet back, where it has replaced the source of the one that is answered.
@@ -73,14 +85,7 @@ async function along(
     // an agent speaks for its own node
     const answer = { ...outcome.value, node }
     legs.push({ node, answer })
-    const { translatedTo: to, leaves } = answer
-    request = {
-      ...request,
-      ...(leaves?.src !== undefined && { src: leaves.src }),
-      ...(behind !== undefined && { dst: behind }),
-      ...(to && { dst: to.addr, ...(to.port !== undefined && { port: String(to.port) }) }),
-      ...arrival(answer),
-    }
+    request = onward(request, answer, behind)
   }
   return legs
 }
@@ -101,8 +106,9 @@ export async function predict(
   const fromNode = pair.from.node!
   const nodes = to.node === undefined || to.node === fromNode ? [fromNode] : [fromNode, to.node]
   const ofPorts = { ...(sourcePort !== undefined && { sourcePort }), ...(port !== undefined && { port }) }
-  const there = await along(agents, nodes, requestOf(probe, { src, dst, ...ofPorts }))
-  const sender = there[0]?.answer
+  const start = requestOf(probe, { src, dst, ...ofPorts })
+  const first = await along(agents, nodes.slice(0, 1), start)
+  const sender = first[0]?.answer
   const answered = to.port ?? port
   const backward: TracePredictRequest = {
     ...requestOf(probe, {
@@ -113,11 +119,18 @@ export async function predict(
     }),
     answer: 'yes',
   }
-  // nobody is asked for the answer of an end outside of the cluster
-  const silent = there.find(({ why }) => why !== undefined)?.node
-  // and who is silent is not asked twice: of the answer's way the part of the others is not known then
-  const back =
-    to.node === undefined || silent !== undefined ? [] : await along(agents, nodes.toReversed(), backward, src)
+  // what the sender's node says is enough to ask about both: each request through an API server takes a while
+  const [rest, answers] =
+    sender === undefined
+      ? [[], []]
+      : await Promise.all([
+          along(agents, nodes.slice(1), onward(start, sender)),
+          // nobody is asked for the answer of an end outside of the cluster
+          to.node === undefined ? [] : along(agents, nodes.toReversed(), backward, src),
+        ])
+  const there = [...first, ...rest]
+  // of the answer's way the part of the others is not known then
+  const back = there.some(({ why }) => why !== undefined) ? [] : answers
   const silences = [...there, ...back].flatMap(({ node, why }) => (why === undefined ? [] : [{ node, why }]))
   return {
     ...(request.sizeBytes !== undefined && { sizeBytes: request.sizeBytes }),

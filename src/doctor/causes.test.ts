@@ -203,6 +203,8 @@ test('who takes rules out of a chain is the cause of what that chain drops', () 
   const drops = told('CW7001', 'chain/inet fw forward', 'table inet fw drops packets')
   const fights = told('CW7004', 'chain/inet fw forward')
   assert.deepEqual(findingsOf([['node-1', drops, fights]]).map(short), [['CW7004 chain/inet fw forward', 1]])
+  const bridged = told('CW7006', 'chain/inet fw forward', 'table inet fw drops frames')
+  assert.deepEqual(findingsOf([['node-1', bridged, drops]]).map(short), [['CW7001 chain/inet fw forward', 1]])
   assert.deepEqual(findingsOf([['node-1', told('CW7001', 'chain/inet other forward'), fights]]).map(short), [
     ['CW7001 chain/inet other forward', 0],
     ['CW7004 chain/inet fw forward', 0],

@@ -4,6 +4,7 @@ import { consequencesOf } from './consequences.ts'
 import { precisionOf, touches } from './extent.ts'
 import { isBlamed } from './losses.ts'
 import { natureOf, rankOf } from './ranks.ts'
+import { joinedRemedies } from './remedies.ts'
 import { type Finding, type Loss, type Sign } from './types.ts'
 import { brokenWays, endsOf, type Reach, type WayGroup } from './ways.ts'
 
@@ -24,6 +25,9 @@ function isAtPlace({ code, extent: { at } }: Sign, { wireBehind, node }: Loss): 
   return node === undefined || node === at
 }
 
+/** Of several problems of one chain the last of these is the cause. */
+const chainOrder = ['CW7006', 'CW7001', 'CW7004']
+
 /** Rules that are missing from a chain explain what that chain drops, and no other. */
 const isOfChain = (cause: Sign, { object, message }: Sign): boolean =>
   object === cause.object || message.includes(`table ${cause.object.replace('chain/', '').replace(/ \S+$/, '')} `)
@@ -35,8 +39,8 @@ function explained(cause: Sign, sign: Sign): number {
   const { loss } = sign
   const isRules = loss === undefined && natureOf(sign.code).isOf.includes('rules')
   if (isRules) {
-    const isMaker = natureOf(cause.code).does.includes('rules') && touches(cause.extent, sign.extent)
-    return isMaker && isOfChain(cause, sign) ? certain : 0
+    const isMaker = chainOrder.indexOf(cause.code) > chainOrder.indexOf(sign.code)
+    return isMaker && touches(cause.extent, sign.extent) && isOfChain(cause, sign) ? certain : 0
   }
   if (rank(cause) >= rank(sign)) return 0
   if (loss !== undefined && isBlamed(cause, loss)) return certain
@@ -132,9 +136,7 @@ function findingOf(roots: readonly Sign[], below: readonly Sign[]): Finding {
     objects: unique(roots.map((each) => each.object)),
     message,
     how,
-    remedy: unique(roots.map(({ remedy }) => remedy))
-      .slice(0, told)
-      .join('; '),
+    remedy: joinedRemedies(roots.map(({ remedy }) => remedy)),
     nodes: unique(roots.flatMap(({ nodes }) => nodes)).toSorted(),
     consequences: consequencesOf(message, below),
   }

@@ -73,6 +73,23 @@ test('a neighbour entry with a MAC that the node has not counts only where packe
   assert.deepEqual(neighbourSigns(pair({}, { neighbours: [router] })), [])
 })
 
+test('a network that answers for all nodes with one MAC is no fault; a single strange one among right ones may be', () => {
+  const learned = (macs: Readonly<Record<string, string>>) =>
+    withFacts(clusterOf(3), (node) =>
+      factsOf(node, {
+        neighbours:
+          node === 'node-1'
+            ? Object.entries(macs).map(([addr, mac]) => ({ device: 'eth0', addr, mac, state: 'reachable' }))
+            : [],
+      }),
+    )
+  const virtual = '42:01:0a:00:00:01'
+  assert.deepEqual(neighbourSigns(learned({ '172.30.1.12': virtual, '172.30.1.13': virtual })), [])
+  assert.deepEqual(idsOf(neighbourSigns(learned({ '172.30.1.12': virtual, '172.30.1.13': macOf('node-3') }))), [
+    'CW8105 neighbour/172.30.1.12 node-1',
+  ])
+})
+
 test('two machines with one address have no MAC that is the right one', () => {
   const twins = withFacts(clusterOf(3), (node) => {
     const address = { device: 'eth0', addr: node === 'node-1' ? '172.30.1.11' : '172.30.1.99', prefixLength: 24 }

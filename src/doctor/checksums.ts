@@ -1,6 +1,6 @@
 // Checksums that arrive wrong, where kernels do not say why they drop packets: their counts grow while packets of TCP are lost and echoes are not. Pure.
 import { problem } from '#/model/problems.ts'
-import { isLost, isWhole } from './losses.ts'
+import { blamedCode, isLost, isWhole } from './losses.ts'
 import { type FollowedPacket, type NodeAnswers, type Sign } from './types.ts'
 
 const wayOf = ({ from, to, family }: FollowedPacket): string => `${from.node} ${to.node} ${family}`
@@ -10,7 +10,7 @@ export function suspectChecksums(packets: readonly FollowedPacket[]): FollowedPa
   const echoes = new Set(packets.filter((packet) => packet.protocol === 'icmp' && isWhole(packet)).map(wayOf))
   return packets.filter(
     (packet) =>
-      packet.protocol === 'tcp' && isLost(packet) && packet.verdict.code === undefined && echoes.has(wayOf(packet)),
+      packet.protocol === 'tcp' && isLost(packet) && blamedCode(packet) === undefined && echoes.has(wayOf(packet)),
   )
 }
 

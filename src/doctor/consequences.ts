@@ -3,14 +3,19 @@ import { groupByCause } from '#/lib/causes.ts'
 import { type Sign } from './types.ts'
 
 const toldLines = 6
+/** Where there are more lines than two, each is kept short. */
 const mostCharacters = 240
+const wholeLines = 2
 
 function cut(text: string): string {
   return text.length <= mostCharacters ? text : `${text.slice(0, mostCharacters - 2).trimEnd()} …`
 }
 
+/** What a problem quotes of others is told by themselves. */
+const withoutQuotes = (message: string): string => message.replace(/: CW\d{4} .*$/s, '')
+
 function lineOf({ code, object, message, nodes }: Sign): string {
-  return cut(`${nodes.length === 1 ? `${nodes[0]} tells ` : ''}${code} ${object}: ${message}`)
+  return `${nodes.length === 1 ? `${nodes[0]} tells ` : ''}${code} ${object}: ${withoutQuotes(message)}`
 }
 
 /** One line about all packets that were lost. */
@@ -20,8 +25,8 @@ function lossLine(message: string, losses: readonly Sign[]): string[] {
   const { packet, text } = first.loss
   const what = message.includes(text) ? packet : `${packet}: ${text}`
   return losses.length === 1
-    ? [cut(`a packet is lost: ${what}`)]
-    : [cut(`${losses.length} of the packets that were followed are lost, the first: ${what}`)]
+    ? [`a packet is lost: ${what}`]
+    : [`${losses.length} of the packets that were followed are lost, the first: ${what}`]
 }
 
 /** A line for each thing that follows; of those that are alike, one with their number. `message` is that of the cause. */
@@ -36,11 +41,12 @@ export function consequencesOf(message: string, signs: readonly Sign[]): string[
     (same) => `${same[0]!.text}${same.length > 1 ? ` (and ${same.length - 1} more like it)` : ''}`,
   )
   const more = lines.length - toldLines
-  return [
+  const all = [
     ...(more > 1 ? [...lines.slice(0, toldLines), `and ${more} more`] : lines),
     ...lossLine(
       message,
       signs.filter(({ loss }) => loss !== undefined),
     ),
   ]
+  return all.length > wholeLines ? all.map(cut) : all
 }

@@ -45,11 +45,13 @@ const codesOfReasons: Readonly<Record<string, ProblemCode>> = {
   XDP: 'CW6101',
 }
 
-/** Where it ended; what is wrong with a checksum, or with the MAC of a frame, was made so by the sender. */
+/** What is wrong with a checksum, with the MAC of a frame, or with a tunnel's end, was made so by the sender. */
+const ofSender: ReadonlySet<string | undefined> = new Set(['CW6502', 'CW6503', 'CW8103', 'CW8105'])
+
+/** Where it ended, or where what ended it was made. */
 function blamedNode({ from, to, verdict }: FollowedPacket, code: string | undefined): string | undefined {
   const { drop, next, last, direction } = verdict
-  if ((code === 'CW8103' || code === 'CW8105') && direction !== undefined)
-    return direction === 'there' ? from.node : to.node
+  if (ofSender.has(code) && direction !== undefined) return direction === 'there' ? from.node : to.node
   if (drop !== undefined) return drop.node
   return next === undefined || next.node === last?.node ? last?.node : undefined
 }
@@ -62,9 +64,14 @@ function wireBehind({ verdict: { drop, last, next } }: FollowedPacket): string |
 
 const how = 'a packet that was sent and followed (causeway trace)'
 
+/** The code of what a trace blames, by what it says or by the kernel's reason. */
+export function blamedCode({ verdict: { code, drop } }: FollowedPacket): string | undefined {
+  return code ?? codesOfReasons[drop?.drop?.reason ?? '']
+}
+
 function lossOf(packet: FollowedPacket): Loss {
   const { verdict } = packet
-  const code = verdict.code ?? codesOfReasons[verdict.drop?.drop?.reason ?? '']
+  const code = blamedCode(packet)
   const node = blamedNode(packet, code)
   const wire = wireBehind(packet)
   return {

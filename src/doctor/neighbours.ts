@@ -68,6 +68,19 @@ function setByHand(node: string, { addr, device, mac, state }: Neighbour, { rout
   ]
 }
 
+/** Whether neighbours on the device have the MACs of nodes at all: a network that answers for all with its own shows none. */
+function hasRight(
+  node: string,
+  neighbours: readonly Neighbour[],
+  device: string,
+  owners: ReadonlyMap<string, readonly Owner[]>,
+): boolean {
+  return neighbours.some((each) => {
+    const [owner] = owners.get(each.addr) ?? []
+    return each.device === device && owner !== undefined && owner.node !== node && owner.macs.has(each.mac ?? '')
+  })
+}
+
 export function neighbourSigns(all: readonly NodeAnswers[]): Sign[] {
   const owners = ownersIn(all)
   return all.flatMap(({ node, facts }) => {
@@ -75,6 +88,7 @@ export function neighbourSigns(all: readonly NodeAnswers[]): Sign[] {
     if (own === undefined) return []
     return own.neighbours
       .filter(({ device }) => !isOurs(device))
+      .filter(({ state, device }) => state === 'permanent' || hasRight(node, own.neighbours, device, owners))
       .flatMap((neighbour) => {
         const known = owners.get(neighbour.addr) ?? []
         return known.length > 0 ? wrongMac(node, neighbour, known) : setByHand(node, neighbour, own)

@@ -3,7 +3,7 @@
 
 /**
  * What a problem does. ways: it loses packets between nodes or within one; size: it loses large ones alone; sessions: routes that BGP tells are
- * missing; api: the API server is not reached; pod: something is missing in a pod's namespace; rules: rules that let pods pass are missing.
+ * missing; api: the API server is not reached; pod: something is missing in a pod's namespace; rules: a chain drops what it should not.
  */
 export type Harm = 'ways' | 'size' | 'sessions' | 'api' | 'pod' | 'rules'
 
@@ -103,7 +103,7 @@ const natures: Readonly<Record<string, Nature>> = {
   CW6505: stopsHere,
   CW7001: nature('made', 'here', { does: ['ways', 'sessions'], isOf: ['rules'] }),
   CW7002: stopsHere,
-  CW7004: nature('made', 'here', { does: ['ways', 'size', 'rules'] }),
+  CW7004: nature('made', 'here', { does: ['ways', 'size'], isOf: ['rules'] }),
   // its packets are dropped by whom they come to under a strange address
   CW7005: cutsOff,
   CW7006: nature('made', 'here', { does: ['ways'], isOf: ['rules'] }),
@@ -111,7 +111,7 @@ const natures: Readonly<Record<string, Nature>> = {
   CW8102: nature('state', 'anywhere', { isOf: ['ways'], does: ['ways', 'size'] }),
   CW8103: cutsOff,
   CW8104: nature('made', 'anywhere', { does: ['ways', 'sessions', 'api'] }),
-  CW8105: cutsOff,
+  CW8105: sendsAstray,
 }
 
 const explainsNothing = nature('made', 'anywhere', {})

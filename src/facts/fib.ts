@@ -9,6 +9,8 @@ export type FibPacket = {
   readonly src?: Addr
   /** The name of the device that it comes by; `lo`: of this namespace itself. */
   readonly iif: string
+  /** Of that device; absent: the packet is of this namespace itself. */
+  readonly iifIndex?: number
   readonly oif?: { readonly index: number; readonly name: string }
   readonly ipProtocol?: number
   readonly sourcePort?: number
@@ -19,6 +21,7 @@ export type FibAnswer =
   /** `hops` are those that may be taken now: the kernel chooses one by a hash. */
   | { readonly kind: 'route'; readonly route: AnyRoute; readonly hops: readonly NextHop[] }
   | { readonly kind: 'refused'; readonly code: FibRefusal }
+type Found = { readonly route: AnyRoute; readonly hops: readonly NextHop[] }
 export type FibRefusal = 'ENETUNREACH' | 'EHOSTUNREACH' | 'EACCES' | 'EINVAL'
 
 const refusals = { unreachable: 'EHOSTUNREACH', prohibit: 'EACCES', blackhole: 'EINVAL' } as const
@@ -66,17 +69,17 @@ export class Fib {
     return this.#find(RT_TABLE_LOCAL, { dst, iif: 'lo' })?.route.type === 'local'
   }
 
-  #find(table: number, packet: FibPacket): { readonly route: AnyRoute; readonly hops: readonly NextHop[] } | undefined {
+  #find(table: number, packet: FibPacket): Found | undefined {
+    let best: Found | undefined
     for (const route of this.#tables.get(`${packet.dst.family} ${table}`) ?? []) {
-      if (!route.dst.contains(packet.dst) || route.tos !== 0) continue
-      if (route.from && (packet.src === undefined || !route.from.contains(packet.src))) continue
-      if (leadNowhere.has(route.type)) return { route, hops: [] }
-      const hops = route.nextHops.filter(
-        ({ oif }, index) => !route.deadHops.includes(index) && (packet.oif === undefined || packet.oif.index === oif),
-      )
-      if (hops.length > 0) return { route, hops }
+      if (best && !isEqual(best.route, route)) break
+      const hops = hopsFor(route, packet)
+      if (hops === undefined) continue
+      const found = { route, hops }
+      if (packet.dst.family === 4) return found
+      if (best === undefined || score(found, packet) > score(best, packet)) best = found
     }
-    return undefined
+    return best
   }
 
   /** Whether the kernel looks at protocol and ports of packets that come in, which it does where a rule needs them. */
@@ -103,16 +106,31 @@ export class Fib {
 /** RTPROT_KERNEL of linux/rtnetlink.h: the kernel made the route itself, for an address of a device. */
 const kernelProtocol = 2
 const usualPriorities = new Set([0, 32_766, 32_767])
+/** What of a route may be taken now, by this packet; undefined: nothing. */
+function hopsFor(route: AnyRoute, { dst, src, oif: wanted }: FibPacket): readonly NextHop[] | undefined {
+  if (!route.dst.contains(dst) || route.tos !== 0) return undefined
+  if (route.from && (src === undefined || !route.from.contains(src))) return undefined
+  if (leadNowhere.has(route.type)) return []
+  const hops = route.nextHops.filter(
+    ({ oif }, index) => !route.deadHops.includes(index) && (wanted === undefined || wanted.index === oif),
+  )
+  return hops.length > 0 ? hops : undefined
+}
+
+const isEqual = (a: AnyRoute, b: AnyRoute): boolean =>
+  a.dst.equals(b.dst) && a.from?.length === b.from?.length && a.metric === b.metric
+
+/** IPv6 may have several routes to a prefix with one metric: that of the better router counts, then one by the device that the packet came by. */
+function score({ route, hops }: Found, { iifIndex }: FibPacket): number {
+  const isBack = iifIndex === undefined || hops.some(({ oif }) => oif === iifIndex)
+  return preferences[route.preference ?? 'medium'] * 2 + (isBack ? 1 : 0)
+}
+
 const leadNowhere = new Set(['blackhole', 'unreachable', 'prohibit', 'throw'])
 const preferences = { high: 2, medium: 1, low: 0 } as const
 
 function better(a: AnyRoute, b: AnyRoute): number {
-  return (
-    b.dst.length - a.dst.length ||
-    (b.from?.length ?? 0) - (a.from?.length ?? 0) ||
-    a.metric - b.metric ||
-    preferences[b.preference ?? 'medium'] - preferences[a.preference ?? 'medium']
-  )
+  return b.dst.length - a.dst.length || (b.from?.length ?? 0) - (a.from?.length ?? 0) || a.metric - b.metric
 }
 
 function isFor(rule: Rule, packet: FibPacket): boolean {

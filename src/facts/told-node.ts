@@ -43,11 +43,21 @@ export function addrsOfNode({ facts, status }: ToldNode): Addr[] {
   })
 }
 
+/** The address of a node in its pod CIDR, from which its own processes talk to pods. */
+const gatewayOf = (cidr: Prefix): Addr => (cidr.size > 1n ? cidr.at(1) : cidr.addr)
+
 /** The nodes of the cluster with their addresses: of those that are told their own, of others what these know of them. */
 export function nodesOf(all: readonly ToldNode[]): Map<string, readonly Addr[]> {
-  const nodes = new Map<string, readonly Addr[]>(all.map((each) => [each.status.node, addrsOfNode(each)]))
-  for (const { node, tunnel } of all.flatMap(({ status }) => status.verdicts))
-    if (tunnel && !all.some(({ status }) => status.node === node)) nodes.set(node, [addrIn(tunnel.dst)])
+  const nodes = new Map<string, Addr[]>(all.map((each) => [each.status.node, addrsOfNode(each)]))
+  const add = (node: string, addr: Addr): void => {
+    const addrs = nodes.getOrInsertComputed(node, () => [])
+    if (!addrs.some((each) => each.equals(addr))) addrs.push(addr)
+  }
+  for (const { status } of all) {
+    for (const { node, tunnel } of status.verdicts) if (tunnel) add(node, addrIn(tunnel.dst))
+    for (const cidr of status.podCIDRs) add(status.node, gatewayOf(prefixIn(cidr)))
+    for (const { node, podCIDR } of status.verdicts) add(node, gatewayOf(prefixIn(podCIDR)))
+  }
   return nodes
 }
 

@@ -32,6 +32,7 @@ function packetOf({ dst, src, iif, oif, ...more }: WayLookup, { nameOf, fib }: W
     dst,
     ...(src && { src }),
     iif: iif?.name ?? 'lo',
+    ...(iif && { iifIndex: iif.index }),
     ...(oif !== undefined && { oif: { index: oif, name: nameOf(oif) } }),
   }
 }
@@ -69,7 +70,8 @@ function wayIn(lookup: WayLookup, state: Incoming): WayAnswer {
   const isToHere = type === 'local' || type === 'broadcast'
   if (!isToHere && !forwards) return refused('EHOSTUNREACH')
   if (!isToHere && type !== 'unicast') return refused('EINVAL')
-  const code = src && sourceRefusal(src, lookup, isToHere ? undefined : found.hops[0], state)
+  const to = type === 'broadcast' ? undefined : dst
+  const code = src && sourceRefusal({ src, ...(to && { to }) }, lookup, isToHere ? undefined : found.hops[0], state)
   return code === undefined ? told(lookup, found) : refused(code)
 }
 
@@ -88,7 +90,12 @@ function isMartian({ dst, src }: WayLookup, { iif, sysctl }: Incoming): boolean 
  * Why the kernel does not take a packet from there (fib_validate_source); undefined: it does. `out`: by which it would forward it. Up to Linux 6.12 the code
  * for rp_filter is EXDEV.
  */
-function sourceRefusal(src: Addr, lookup: WayLookup, out: NextHop | undefined, state: Incoming): 'EINVAL' | undefined {
+function sourceRefusal(
+  { src, to }: { readonly src: Addr; readonly to?: Addr },
+  lookup: WayLookup,
+  out: NextHop | undefined,
+  state: Incoming,
+): 'EINVAL' | undefined {
   const { fib, iif, sysctl, nameOf, addresses } = state
   const setting = (name: string): number =>
     Math.max(...['all', iif.name].map((each) => Number(sysctl(`net/ipv4/conf/${each}/${name}`) ?? 0)))
@@ -100,11 +107,12 @@ function sourceRefusal(src: Addr, lookup: WayLookup, out: NextHop | undefined, s
     if (!fib.isCustom) return addresses.some(({ addr }) => addr.equals(src)) ? 'EINVAL' : undefined
   }
   const hasNoAddr = !addresses.some(({ index, addr }) => index === iif.index && addr.family === 4)
-  const { sourcePort: destinationPort, destinationPort: sourcePort, ...there } = packetOf(lookup, state)
+  const { sourcePort: destinationPort, destinationPort: sourcePort, ipProtocol } = packetOf(lookup, state)
   const back = fib.lookUp({
-    ...there,
     dst: src,
-    src: lookup.dst,
+    ...(ipProtocol !== undefined && { ipProtocol }),
+    // of a broadcast the kernel looks for the sender alone
+    ...(to && { src: to }),
     iif: out?.oif === undefined ? 'lo' : nameOf(out.oif),
     ...(sourcePort !== undefined && { sourcePort }),
     ...(destinationPort !== undefined && { destinationPort }),

@@ -37,6 +37,8 @@ export type Link = {
   readonly hasCarrier: boolean
   /** IFLA_LINK: for a veth, the index of its other end, valid in the namespace of that end. */
   readonly peerIndex?: number
+  /** IFLA_LINK_NETNSID: the number by which this namespace knows that of the other end, where that is another one. */
+  readonly peerNetnsId?: number
   /** The index of the bridge that this device is a port of. */
   readonly master?: number
   readonly alias?: string
@@ -117,6 +119,7 @@ export function toLink(payload: Uint8Array): Link {
     isUp: (flags & IFF_UP) !== 0,
     hasCarrier: (flags & IFF_LOWER_UP) !== 0,
     ...(attrs.link !== undefined && { peerIndex: attrs.link }),
+    ...(attrs.linkNetnsId !== undefined && { peerNetnsId: attrs.linkNetnsId }),
     ...(attrs.master !== undefined && { master: attrs.master }),
     ...(attrs.alias !== undefined && { alias: attrs.alias }),
     ...(attrs.group && { group: attrs.group }),

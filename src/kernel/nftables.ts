@@ -1,63 +1,43 @@
 // The kernel's nftables: one table at a time is read whole, and replaced whole in one transaction. Whoever loads a table through
 // this module owns it; all other tables are left alone.
 import { setImmediate } from 'node:timers/promises'
-import { Addr } from '#/lib/addr.ts'
-import { type Netns } from '#/sys/netns.ts'
 import { SysError } from '#/sys/libc.ts'
-import { NETLINK_NETFILTER } from '#/sys/netlink-socket.ts'
 import {
   decodeChain,
-  decodeElements,
   decodeRule,
   decodeSet,
   decodeUnnamedSet,
-  hasHook,
   type NftActual,
-  type NftActualHook,
   type NftActualRule,
   type NftActualSet,
 } from '#/wire/nftables/actual.ts'
-import { decodeForeignRule, decodeRawRule, type ForeignRule, type RawRule } from '#/wire/nftables/foreign-rule.ts'
-import { ruleCounter, type NftRuleCounter } from '#/wire/nftables/counters.ts'
 import { nftDeltaInSteps } from '#/wire/nftables/compare-delta.ts'
 import { change, deltaRequests, isEmptyDelta, type NftDelta, preparation } from '#/wire/nftables/delta.ts'
 import { type NftSetChange } from '#/wire/nftables/ranges.ts'
 import {
   decodeNft,
-  type ElementAttrs,
   encodeBatchHeader,
   encodeNft,
-  elementsCodec,
-  generationCodec,
   NFNL_SUBSYS_NFTABLES,
   NFT_MSG_GETCHAIN,
-  NFT_MSG_GETGEN,
   NFT_MSG_GETRULE,
   NFT_MSG_GETSET,
-  NFT_MSG_GETSETELEM,
   NFT_MSG_GETTABLE,
-  isNftFamilyName,
-  type NftFamilyName,
-  nftFamilyOf,
   ruleCodec,
   setCodec,
   tableCodec,
-  type Traffic,
-  trafficOf,
-  wholeTableCodec,
 } from '#/wire/nftables/messages.ts'
 import { type NftFamily, type NftRule, type NftTable, type NftTableName } from '#/wire/nftables/ruleset.ts'
 import { type ChainPlace, deleteRuleRequest, placeRuleRequest } from '#/wire/nftables/place.ts'
 import { addTable, deleteTableRequest, elementRequests, type NftRequest, portionsOf } from '#/wire/nftables/requests.ts'
 import { replaceRequests } from '#/wire/nftables/transaction.ts'
-import { KernelError, Netlink } from './netlink.ts'
-import { explain, isAbsent } from './nftables-errors.ts'
+import { KernelError } from './netlink.ts'
+import { decodedPerTurn, NftReader } from './nft-reader.ts'
+import { isAbsent } from './nftables-errors.ts'
 import { inTurns, turn } from './turns.ts'
 
 /** How often a table is read anew because rules (of any table) changed during the reading. */
 const readAttempts = 10
-/** A rule of iptables with a few extensions takes some 30 us to decode. */
-const decodedPerTurn = 100
 
 /** The kernel takes as many in a few milliseconds: it looks for the set or chain of each among all of the table. */
 const requestsPerTurn = 64
@@ -69,47 +49,7 @@ export class BusyRulesetError extends Error {
   override name = 'BusyRulesetError'
 }
 
-export class NftClient {
-  readonly #netlink: Netlink
-
-  /** Opens the client in the namespace of the calling thread, or in the one given. Throws when the kernel has no nf_tables. */
-  constructor(netns?: Netns) {
-    try {
-      this.#netlink = new Netlink(NETLINK_NETFILTER, netns)
-    } catch (error) {
-      throw explain(error)
-    }
-    try {
-      this.#generation()
-    } catch (error) {
-      this[Symbol.dispose]()
-      throw explain(error)
-    }
-  }
-
-  get portId(): number {
-    return this.#netlink.portId
-  }
-
-  /** All tables of the namespace, of any family and owner. */
-  listTables(): { readonly family: string; readonly name: string }[] {
-    return this.readTableFacts().map(({ family, name }) => ({ family, name }))
-  }
-
-  /** All tables with their flags (NFT_TABLE_F_*), and the handle, which a table that is made anew has not. */
-  readTableFacts(): {
-    readonly family: string
-    readonly name: string
-    readonly flags: number
-    readonly handle: bigint
-  }[] {
-    const payload = encodeNft(undefined, tableCodec, {})
-    return this.#netlink.dump({ what: 'nft list tables', type: NFT_MSG_GETTABLE, payload }).map((message) => {
-      const { name = '', flags = 0, handle = 0n } = decodeNft(message.payload, wholeTableCodec)
-      return { family: nftFamilyOf(message.payload), name, flags, handle }
-    })
-  }
-
+export class NftClient extends NftReader {
   /**
    * Reads the table with all its contents, as of one moment; undefined when there is none. Sets of which `isLeftOut` is true are read without their
    * elements: those that are dynamic need not be compared. Throws KernelError.
@@ -120,14 +60,14 @@ export class NftClient {
     isLeftOut: (set: string) => boolean = () => false,
   ): Promise<NftActual | undefined> {
     for (let attempt = 1; ; attempt++) {
-      const before = this.#generation()
+      const before = this.generation()
       let failure: unknown
       try {
         const table = await this.#read(family, name, isLeftOut)
-        if (this.#generation() === before) return table
+        if (this.generation() === before) return table
       } catch (error) {
         // an object that was listed may be gone a moment later
-        if (this.#generation() === before) throw error
+        if (this.generation() === before) throw error
         failure = error
       }
       if (attempt === readAttempts) {
@@ -217,136 +157,15 @@ export class NftClient {
     }
   }
 
-  [Symbol.dispose](): void {
-    this.#netlink[Symbol.dispose]()
-  }
-
   #transact(what: string, requests: readonly NftRequest[]): void {
     try {
-      this.#netlink.transact(what, encodeBatchHeader(NFNL_SUBSYS_NFTABLES), requests)
+      this.netlink.transact(what, encodeBatchHeader(NFNL_SUBSYS_NFTABLES), requests)
     } catch (error) {
       if (!(error instanceof SysError) || error.code !== 'EMSGSIZE') throw error
       throw new Error(`${what}: bigger than the socket takes at once: fewer elements or rules would fit`, {
         cause: error,
       })
     }
-  }
-
-  #generation(): number | undefined {
-    const payload = encodeNft(undefined, generationCodec, {})
-    const reply = this.#netlink.get({ what: 'nft read generation', type: NFT_MSG_GETGEN, payload })
-    return decodeNft(reply.payload, generationCodec).id
-  }
-
-  /** Lists the chains with a hook, of all tables, in turns of the event loop. */
-  async listBaseChains(): Promise<(NftActualHook & ChainPlace)[]> {
-    const request = { what: 'nft list chains', type: NFT_MSG_GETCHAIN, payload: encodeNft(undefined, tableCodec, {}) }
-    const chains: (NftActualHook & ChainPlace)[] = []
-    for (const { payload } of await this.#netlink.dumpInTurns(request, (each) => !hasHook(each))) {
-      const family = nftFamilyOf(payload)
-      const { table, name, hook } = decodeChain(payload)
-      if (hook && isNftFamilyName(family)) chains.push({ ...hook, family, table, chain: name })
-    }
-    return chains
-  }
-
-  /** The names of all chains of all tables; those that `isWanted` names. In turns of the event loop. */
-  async listChains(isWanted: (place: ChainPlace) => boolean): Promise<ChainPlace[]> {
-    const request = { what: 'nft list chains', type: NFT_MSG_GETCHAIN, payload: encodeNft(undefined, tableCodec, {}) }
-    const chains: ChainPlace[] = []
-    for (const [index, { payload }] of (await this.#netlink.dumpInTurns(request)).entries()) {
-      if (index % decodedPerTurn === 0) await setImmediate()
-      const family = nftFamilyOf(payload)
-      const { table, name } = decodeChain(payload)
-      if (!isNftFamilyName(family)) continue
-      const place = { family, table, chain: name }
-      if (isWanted(place)) chains.push(place)
-    }
-    return chains
-  }
-
-  /**
-   * The rules of one chain of any table, in their order, read in turns of the event loop; undefined when there are more than `limit`.
-   * Throws KernelError, ENOENT when there is no such chain.
-   */
-  async readRules({ family, table, chain }: ChainPlace, limit = Infinity): Promise<ForeignRule[] | undefined> {
-    const what = `nft list chain ${family} ${table} ${chain}`
-    const payload = encodeNft(family, ruleCodec, { table, chain })
-    // a dump cannot be ended early, but what comes beyond the limit need not be kept
-    const request = { what, type: NFT_MSG_GETRULE, payload }
-    const messages = await this.#netlink.dumpInTurns(request, (_, kept) => kept > limit)
-    if (messages.length > limit) return undefined
-    const rules: ForeignRule[] = []
-    for (const message of messages) {
-      rules.push(decodeForeignRule(message.payload))
-      if (rules.length % decodedPerTurn === 0) await setImmediate()
-    }
-    return rules
-  }
-
-  /**
-   * The rules of all chains of a table, with their expressions as they come, read in turns of the event loop; undefined when there are more than
-   * `limit`. Throws KernelError.
-   */
-  async readRawRules({ family, table }: Omit<ChainPlace, 'chain'>, limit: number): Promise<RawRule[] | undefined> {
-    const request = {
-      what: `nft list table ${family} ${table}`,
-      type: NFT_MSG_GETRULE,
-      payload: encodeNft(family, ruleCodec, { table }),
-    }
-    const messages = await this.#netlink.dumpInTurns(request, (_, kept) => kept > limit)
-    if (messages.length > limit) return undefined
-    const rules: RawRule[] = []
-    for (const message of messages) {
-      rules.push(decodeRawRule(message.payload))
-      if (rules.length % decodedPerTurn === 0) await setImmediate()
-    }
-    return rules
-  }
-
-  /** The names of the sets and maps of a table; none when there is no such table. Throws KernelError. */
-  listSets({ family, table }: Omit<ChainPlace, 'chain'>): string[] {
-    return this.#listSets({ family, name: table })
-  }
-
-  /**
-   * The sets of a table in which an address is, by their names, among those that `isAsked` names; none when there is no such table. Throws
-   * KernelError.
-   */
-  setsWith({ family, name }: NftTableName, addr: Addr, isAsked: (set: string) => boolean): string[] {
-    const found: string[] = []
-    const elements = [{ key: { value: addr.toBytes() } }]
-    const operations = this.#listSets({ family, name })
-      .filter(isAsked)
-      .map((set) => ({
-        what: `nft get element ${family} ${name} ${set} { ${addr} }`,
-        type: NFT_MSG_GETSETELEM,
-        payload: encodeNft(family, elementsCodec, { table: name, set, elements }),
-        set,
-      }))
-    let failure: KernelError | undefined
-    this.#netlink.getEach(operations, (index, reply) => {
-      if (!(reply instanceof KernelError)) found.push(operations[index]!.set)
-      else if (!isAbsent(reply)) failure ??= reply
-    })
-    if (failure !== undefined) throw failure
-    return found
-  }
-
-  #listSets({ family, name }: { readonly family: NftFamilyName; readonly name: string }): string[] {
-    const request = { what: `nft list sets ${family} ${name}`, type: NFT_MSG_GETSET }
-    try {
-      const sets = this.#netlink.dump({ ...request, payload: encodeNft(family, setCodec, { table: name }) })
-      return sets.map(({ payload }) => decodeNft(payload, setCodec).name ?? '')
-    } catch (error) {
-      if (isAbsent(error)) return []
-      throw error
-    }
-  }
-
-  /** The elements of a set or map of any table, as the kernel has them. Throws KernelError, ENOENT when there is no such set. */
-  async readElements({ family, table }: Omit<ChainPlace, 'chain'>, set: string): Promise<readonly ElementAttrs[]> {
-    return this.#elements(family, table, set)
   }
 
   /**
@@ -369,45 +188,22 @@ export class NftClient {
     if (requests.length > 0) this.#transact(`nft edit chain ${place.family} ${place.table} ${place.chain}`, requests)
   }
 
-  /** What the counting rules of a table have counted, by chain and the rule's comment, read in turns of the event loop. Throws KernelError. */
-  async readCounters(family: NftFamily, table: string): Promise<NftRuleCounter[]> {
-    const ofTable = encodeNft(family, ruleCodec, { table })
-    const counters: NftRuleCounter[] = []
-    let count = 0
-    for (const payload of await this.#dump(`nft list rules ${family} ${table}`, NFT_MSG_GETRULE, ofTable)) {
-      const counter = ruleCounter(payload)
-      if (counter) counters.push(counter)
-      if (++count % decodedPerTurn === 0) await setImmediate()
-    }
-    return counters
-  }
-
-  /** Reads what each element of a counting set has counted. Throws KernelError, ENOENT when there is no such table or set. */
-  async readTraffic(family: NftFamily, table: string, set: string): Promise<{ addr: Addr; traffic: Traffic }[]> {
-    const elements = await this.#elements(family, table, set)
-    return elements.flatMap((element) => {
-      const bytes = element.key?.value
-      const traffic = trafficOf(element)
-      return bytes && traffic ? [{ addr: Addr.fromBytes(bytes), traffic }] : []
-    })
-  }
-
   async #read(family: NftFamily, name: string, isLeftOut: (set: string) => boolean): Promise<NftActual | undefined> {
     const flags = this.#tableFlags(family, name)
     if (flags === undefined) return undefined
     const sets: NftActualSet[] = []
     const unnamed = new Map<string, string>()
     const ofTable = encodeNft(family, setCodec, { table: name })
-    for (const payload of await this.#dump(`nft list sets ${family} ${name}`, NFT_MSG_GETSET, ofTable)) {
+    for (const payload of await this.dump(`nft list sets ${family} ${name}`, NFT_MSG_GETSET, ofTable)) {
       const set = decodeNft(payload, setCodec).name ?? ''
-      const elements = isLeftOut(set) ? [] : await this.#elements(family, name, set)
+      const elements = isLeftOut(set) ? [] : await this.elements(family, name, set)
       const own = decodeUnnamedSet(payload, elements)
       if (own) unnamed.set(own.name, own.contents)
       else sets.push(decodeSet(payload, elements))
     }
     const rules = await this.#rules(family, name, unnamed)
     const ofFamily = encodeNft(family, tableCodec, {})
-    const chains = (await this.#dump(`nft list chains ${family}`, NFT_MSG_GETCHAIN, ofFamily))
+    const chains = (await this.dump(`nft list chains ${family}`, NFT_MSG_GETCHAIN, ofFamily))
       .map(decodeChain)
       .filter(({ table }) => table === name)
       .map((chain) => ({ name: chain.name, hook: chain.hook, rules: rules.get(chain.name) ?? [] }))
@@ -423,7 +219,7 @@ export class NftClient {
     const ofTable = encodeNft(family, ruleCodec, { table })
     const rules = new Map<string, NftActualRule[]>()
     let count = 0
-    for (const payload of await this.#dump(`nft list rules ${family} ${table}`, NFT_MSG_GETRULE, ofTable)) {
+    for (const payload of await this.dump(`nft list rules ${family} ${table}`, NFT_MSG_GETRULE, ofTable)) {
       const rule = decodeRule(payload, unnamed)
       const others = rules.get(rule.chain)
       if (others === undefined) rules.set(rule.chain, [rule])
@@ -436,27 +232,11 @@ export class NftClient {
   #tableFlags(family: NftFamily, name: string): number | undefined {
     const payload = encodeNft(family, tableCodec, { name })
     try {
-      const reply = this.#netlink.get({ what: `nft list table ${family} ${name}`, type: NFT_MSG_GETTABLE, payload })
+      const reply = this.netlink.get({ what: `nft list table ${family} ${name}`, type: NFT_MSG_GETTABLE, payload })
       return decodeNft(reply.payload, tableCodec).flags ?? 0
     } catch (error) {
       if (isAbsent(error)) return undefined
       throw error
     }
-  }
-
-  /** Reads the elements of a set in turns of the event loop, since there may be thousands. */
-  async #elements(family: NftFamilyName, table: string, set: string): Promise<ElementAttrs[]> {
-    const ofSet = encodeNft(family, elementsCodec, { table, set })
-    const elements: ElementAttrs[] = []
-    for (const payload of await this.#dump(`nft list set ${family} ${table} ${set}`, NFT_MSG_GETSETELEM, ofSet)) {
-      elements.push(...decodeElements(payload))
-      await setImmediate()
-    }
-    return elements
-  }
-
-  /** The answers to a dump, read in turns of the event loop. */
-  async #dump(what: string, type: number, payload: Uint8Array): Promise<Uint8Array[]> {
-    return (await this.#netlink.dumpInTurns({ what, type, payload })).map((message) => message.payload)
   }
 }

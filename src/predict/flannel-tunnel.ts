@@ -20,7 +20,18 @@ export async function sendByFdb(
   const dst = await endOf(prediction, device, mac)
   const src = device.vxlan?.local
   if (dst === undefined || src === undefined) return
+  const before = prediction.steps.length
   await sendEncapsulated(prediction, firewalls, device, { vni: device.vxlan?.id ?? 0, src, dst })
+  if (wayOf(prediction)?.remote.equals(dst) === false) blameNothingSince(prediction, before)
+}
+
+/** What is in the way to an end that is not the node's does not keep packets from the node: that they go there does. */
+function blameNothingSince({ steps }: Prediction, before: number): void {
+  for (const [index, { kind, text, device, next }] of steps.slice(before).entries())
+    steps[before + index] = passes(kind, text, {
+      ...(device !== undefined && { device }),
+      ...(next !== undefined && { next }),
+    })
 }
 
 function wayOf({ deps, packet }: Prediction) {

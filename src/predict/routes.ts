@@ -168,7 +168,8 @@ async function obstacleOf(prediction: Prediction, lookup: WayLookup, answer: Way
     nameOf: prediction.nameOf,
     rules: kernel.rules(),
     dropping,
-    nodes: [...policy.nodes().values()].flat(),
+    // their gateways are in the network of pods: no node is reached by those
+    nodes: [...policy.nodes().values()].flat().filter((addr) => !clusterCIDRs.some((cidr) => cidr.contains(addr))),
     own: [
       ...nodeAddrs(),
       ...kernel.addresses().flatMap(({ index, addr }) => (isOurLink(prediction.nameOf(index)) ? [] : [addr])),

@@ -130,6 +130,11 @@ function obstacleIn(
   // what was seen nowhere is with the first node still, which may have no place for it to be seen at
   const first = own[0]?.node ?? next?.node
   const node = drop?.node ?? (hasLeft(gap) ? undefined : (last?.node ?? first))
+  // what left the node for another end than that of the next one is lost by that, wherever it is now
+  if (drop === undefined && hasLeft(gap))
+    return obstaclesAt(own, last?.node).find(
+      ({ kind, device }) => kind === 'fdb' && device !== undefined && isTunnel(device),
+    )
   const all = obstaclesAt(own, node)
   const steps = all.filter((step) => mayBeAt(step, gap, hops, drop))
   if (drop?.drop === undefined) return steps[0] ?? aheadIn(all, gap, hops)
@@ -204,7 +209,7 @@ function gapText(loss: Loss, what: string): string {
   if (next === undefined) return `${what} came as far as ${at}`
   if (!hasLeft(loss) && next.node !== last.node) return `${what} came to ${at} and did not go on`
   if (next.node !== last.node)
-    return `${what} left ${last.node} by ${last.device} and never came to ${next.device} of ${next.node}: it was lost between the nodes`
+    return `${what} left ${last.node} by ${last.device} and never came to ${next.device} of ${next.node}${loss.obstacle ? '' : ': it was lost between the nodes'}`
   if (last.place === 'queue' && next.place === 'transmit' && last.device === next.device)
     return `${what} was given to ${at} to be sent, and did not leave it`
   if (last.pod !== next.pod) return `${what} left ${at} and never came to ${next.device} of ${placeName(next)}`

@@ -9,8 +9,8 @@ type ReasonWords = {
   readonly kinds: readonly StepKind[]
 }
 
-/** It waits for a MAC that nobody tells, perhaps since a route leads to where nobody is. */
-const waiting: readonly StepKind[] = ['neighbour', 'route']
+/** It waits for a MAC that nobody tells, perhaps since a route, or the table of a tunnel's device, leads to where nobody is. */
+const waiting: readonly StepKind[] = ['neighbour', 'route', 'fdb']
 const firewall: readonly StepKind[] = ['nftables', 'policy', 'service']
 
 const reasons: Readonly<Record<string, ReasonWords>> = {
@@ -129,7 +129,7 @@ const functions: readonly (readonly [RegExp, ReasonWords])[] = [
   ],
   [/^(tcf_|cls_bpf|sch_handle|tc_run)/, { text: 'a tc or eBPF program dropped it', kinds: ['program', 'policy'] }],
   [/^vxlan_/, { text: 'the VXLAN device did not take it', kinds: ['tunnel', 'fdb'] }],
-  [/^(neigh_|arp_|ndisc_)/, { text: 'the next hop has no MAC', kinds: ['neighbour'] }],
+  [/^(neigh_|arp_|ndisc_)/, { text: 'the next hop has no MAC', kinds: ['neighbour', 'fdb'] }],
   [/^(br_|__br_)/, { text: 'the bridge did not pass it on', kinds: ['bridge', 'fdb'] }],
 ]
 

@@ -369,3 +369,32 @@ test('property: wherever a way is cut, the verdict names that place and blames n
     { numRuns: 500 },
   )
 })
+
+test("what the sender's node has wrong of the tunnel's other end is the cause, wherever the packet ends by it", () => {
+  const step = (kind: 'fdb' | 'neighbour', text: string): NodeStep => ({
+    node: 'node-1',
+    kind,
+    device: 'cw-vxlan',
+    text,
+    isObstacle: true,
+    code: kind === 'fdb' ? 'CW6503' : 'CW6502',
+  })
+  const end = step('fdb', 'sends to another end')
+  const mac = step('neighbour', 'sends to another MAC')
+  const dropped = (node: string, device: string, reason: string) =>
+    sightingAt({ node, place: 'drop', device }, 20, 'there', { drop: { reason, function: 'f' } })
+  const cases: [TraceFacts, RegExp, string][] = [
+    // it left for an end where somebody else is
+    [cut('there', 7, [], [end]), /never came to eth0 of node-2: sends to another end$/, 'CW6503'],
+    // for one where nobody is
+    [cut('there', 5, [dropped('node-1', 'eth0', 'NEIGH_FAILED')], [end]), /sends to another end/, 'CW6503'],
+    // the other node has another MAC
+    [cut('there', 9, [dropped('node-2', 'cw-vxlan', 'OTHERHOST')], [mac]), /sends to another MAC/, 'CW6502'],
+    [cut('there', 5, [dropped('node-1', 'cw-vxlan', 'NO_TX_TARGET')], [mac]), /sends to another MAC/, 'CW6502'],
+  ]
+  for (const [facts, text, code] of cases) {
+    const verdict = verdictOf(facts)
+    assert.match(verdict.text, text)
+    assert.equal(verdict.code, code)
+  }
+})

@@ -54,6 +54,7 @@ suite('benchmarks', { concurrency: true }, () => {
     'controller',
     'descriptors',
     'costs',
+    'doctor',
     'trace',
   ]) {
     test(`${name} runs, and leaves nothing`, () => smoke(name))

@@ -2,6 +2,9 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { test } from 'node:test'
 import { causeway, eventually, must, run, TestLab } from './harness.ts'
 
@@ -19,6 +22,9 @@ function doctor(lab: TestLab, ...args: readonly string[]) {
 test('doctor finds nothing in a healthy lab, follows packets, and tells what comes and goes', async (t) => {
   using lab = new TestLab()
   lab.up('--nodes', '2', '--pods', '1')
+  const folder = mkdtempSync(join(tmpdir(), 'causeway-doctor-'))
+  t.after(() => rmSync(folder, { recursive: true }))
+  const bundle = join(folder, 'bundle.json.gz')
 
   await t.test('a healthy lab: packets in both families, small and large', () => {
     const { status, stdout, stderr } = doctor(lab, '--json')
@@ -28,7 +34,7 @@ test('doctor finds nothing in a healthy lab, follows packets, and tells what com
     assert.deepEqual([findings, packets.filter(({ isAnswered }) => !isAnswered)], [[], []])
     assert.deepEqual(
       packets.map(({ fullBytes }) => fullBytes),
-      [1450, 1450, undefined, undefined, 1430, 1430, undefined, undefined],
+      [1450, 1450, 1430, 1430, undefined, undefined, undefined, undefined],
     )
   })
 
@@ -53,6 +59,7 @@ test('doctor finds nothing in a healthy lab, follows packets, and tells what com
       const says = async (pattern: RegExp) => eventually(String(pattern), () => pattern.test(output))
       await says(/^nothing is wrong: /m)
       must(causeway, 'lab', 'break', 'pod-mtu', '--name', lab.name)
+      must(causeway, 'support-bundle', bundle, '--lab', lab.name)
       await says(/^\d\d:\d\d:\d\d new\n! CW3115 node-1 pod\/default\/web-1: /m)
       must(causeway, 'lab', 'mend', 'pod-mtu', '--name', lab.name)
       await says(/^\d\d:\d\d:\d\d gone: CW3115 node-1 pod\/default\/web-1$/m)
@@ -63,6 +70,13 @@ test('doctor finds nothing in a healthy lab, follows packets, and tells what com
     } finally {
       child.kill('SIGKILL')
     }
+  })
+
+  await t.test('of a support bundle it finds what kernels had, without packets', () => {
+    const { status, stdout, stderr } = run(causeway, ['doctor', '--bundle', bundle])
+    assert.equal(status, 1, stderr)
+    assert.match(stdout, /^1 thing is wrong; no packets were sent\n\n! CW3115 node-1 pod\/default\/web-1: /)
+    assert.equal(run(causeway, ['doctor', '--bundle', bundle, '--watch']).status, 2)
   })
 
   await t.test('an agent that is gone is a finding, and the node is still sent packets', () => {

@@ -10,11 +10,13 @@ import { differences, probedIn, stateOf } from '../faults/fault-lab.ts'
 import { play } from '../faults/play.ts'
 import { causeway, eventually, run, TestLab } from './harness.ts'
 
-/** One of each way to break something: rules, routes, a filter of tc, objects, a process that goes on, an agent. */
+/**
+ * One of each way to break something: rules, routes, a filter of tc, objects, a process that goes on, an agent. None that only a count of a minute tells.
+ */
 const samples = [
   'forward-drop-nft',
   'rule-before-main',
-  'packet-loss',
+  'leftover-program',
   'node-cidr-overlap',
   'ip-forward-fight',
   'agent-dead',

@@ -5,6 +5,7 @@ import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, suite, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { gunzipSync, gzipSync } from 'node:zlib'
 import { askAgent } from '#/api/client.ts'
 import { type TracePrediction, type TracePredictRequest } from '#/api/schemas/trace-predict.ts'
@@ -82,7 +83,6 @@ suite('support bundle', { timeout: 240_000 }, () => {
   test('packets of a healthy lab are foretold as the kernels say', async () => {
     process.env['PLANTED_TOKEN'] = secrets[0]
     pods = lab.up('--nodes', '3', '--pods', '4').pods
-    lab.kubectl('-n', 'default', 'create', 'secret', 'generic', 'bgp', `--from-literal=password=${secrets[1]}`)
     const live = await compare(packets(), 'healthy')
     const steps = live.flatMap((each) => each.steps)
     assert.ok(new Set(steps.map(({ kind }) => kind)).size >= 7)
@@ -140,25 +140,34 @@ suite('support bundle', { timeout: 240_000 }, () => {
     const { status, stdout } = run(causeway, ['trace', podOn('node-1').name, far.name, '--bundle', file])
     assert.equal(status, 1)
     assert.match(stdout, /WOULD END: it would end on node-1, cw-br0: .*blackhole .*\[CW1302\]\nremedy: /)
+    const doctor = run(causeway, ['doctor', '--bundle', file, '--json'])
+    assert.equal(doctor.status, 0, doctor.stdout)
   })
 
-  test('a silent node is noted, and a packet to it is not known', () => {
-    lab.kill('agent-node-3')
-    const path = join(folder, 'silent.json.gz')
-    const made = run(causeway, ['support-bundle', path, '--lab', lab.name, '--json'])
-    const told = JSON.parse(made.stdout) as { silences: { node: string }[] }
-    if (told.silences.length === 0) return // the lab has brought it back already
-    assert.equal(made.status, 1)
-    assert.deepEqual(
-      told.silences.map(({ node }) => node),
-      ['node-3'],
+  test('the file is for its owner alone, and has no secret', async () => {
+    lab.kubectl('-n', 'default', 'create', 'secret', 'generic', 'tor', `--from-literal=password=${secrets[1]}`)
+    const objects = [
+      { kind: 'BGPConfiguration', metadata: { name: 'default' }, spec: { asn: 65_000, nodeMesh: 'None' } },
+      {
+        kind: 'BGPPeer',
+        metadata: { name: 'tor' },
+        spec: {
+          peerAddress: '172.30.1.77',
+          peerASN: 65_001,
+          passwordSecretRef: { name: 'tor', namespace: 'default' },
+        },
+      },
+    ]
+    const file = join(folder, 'objects')
+    writeFileSync(
+      file,
+      objects.map((each) => JSON.stringify({ apiVersion: 'causeway.dev/v1alpha1', ...each })).join('\n---\n'),
     )
-    const { status } = run(causeway, ['trace', podOn('node-1').name, 'node-3', '--bundle', path])
-    assert.equal(status, 3)
-  })
-
-  test('the file is for its owner alone, and has no secret', () => {
+    lab.kubectl('apply', '-f', file)
+    const peers = (): string => lab.askAgent('node-1', '/v1/bgp/peers')
+    while (!peers().includes('172.30.1.77')) await sleep(100)
     const path = bundle()
+    assert.ok(gunzipSync(readFileSync(path)).toString().includes('172.30.1.77'))
     assert.equal(statSync(path).mode & 0o777, 0o600)
     const text = gunzipSync(readFileSync(path)).toString()
     for (const secret of secrets) assert.ok(!text.includes(secret), secret)
@@ -170,8 +179,22 @@ suite('support bundle', { timeout: 240_000 }, () => {
     const lines = gunzipSync(readFileSync(bundle())).toString()
     const path = join(folder, 'wrong')
     writeFileSync(path, gzipSync(lines.replaceAll('"dst":"10.244', '"dst":"10.999')))
-    const { status, stderr } = run(causeway, ['trace', podOn('node-1').name, podOn('node-2').name, '--bundle', path])
-    assert.match(stderr, /cannot be: "10\.999\S+" is no prefix/)
+    const { status, stdout } = run(causeway, ['trace', podOn('node-1').name, podOn('node-2').name, '--bundle', path])
+    assert.match(stdout.replaceAll(/\s+/g, ' '), /NOT KNOWN: .*cannot be: "10\.999\S+" is no prefix/)
+    assert.equal(status, 3)
+  })
+
+  test('a silent node is noted, and a packet to it is not known', () => {
+    lab.kill('agent-node-3')
+    const path = join(folder, 'silent.json.gz')
+    const made = run(causeway, ['support-bundle', path, '--lab', lab.name, '--json'])
+    const told = JSON.parse(made.stdout) as { silences: { node: string }[] }
+    assert.equal(made.status, 1)
+    assert.deepEqual(
+      told.silences.map(({ node }) => node),
+      ['node-3'],
+    )
+    const { status } = run(causeway, ['trace', podOn('node-1').name, 'node-3', '--bundle', path])
     assert.equal(status, 3)
   })
 })

@@ -79,7 +79,7 @@ export function assertTrace(fault: string, struck: Struck): void {
     (fromNode === node && toNode === peer) || (fromNode === peer && toNode === node)
   const effect = effects[fault]!
   const lost = struck.probes.find((probe) => isBetween(probe) && !probe.isFine && effect.fails(probe, struck) === true)
-  if (lost === undefined) return
+  if (lost === undefined || effect.ends === 'nowhere') return
   const { from, to, family, protocol } = lost
   const { status, stdout, stderr } = run(causeway, [
     'trace',

@@ -19,8 +19,8 @@ export type Struck = {
 export type Effect = {
   /** Whether a probe fails; undefined: it may, or not. */
   readonly fails: (probe: Probed, struck: Struck) => boolean | undefined
-  /** Where a trace says that a packet ends which is lost between the two nodes: at the struck node unless it is said otherwise. */
-  readonly ends?: 'peer' | 'wire' | 'anywhere'
+  /** Where a trace says that a packet ends which is lost between the two nodes: at the struck node unless it is said otherwise. nowhere: it arrives under another address. */
+  readonly ends?: 'peer' | 'wire' | 'anywhere' | 'nowhere'
   /** Asserts what else is to be seen. */
   readonly seen?: (struck: Struck) => void
 }
@@ -124,7 +124,7 @@ export const effects: Readonly<Record<string, Effect>> = {
     },
   },
   'masquerade-pods': {
-    ends: 'anywhere',
+    ends: 'nowhere',
     fails: (probe, struck) => {
       if (probe.protocol === 'icmp') return false
       if (within(probe, struck)) return struck.spec.datapath === 'bridge' ? true : undefined

@@ -4,7 +4,7 @@ import { TestLab } from '../e2e/harness.ts'
 import { play, possibleIn } from './play.ts'
 
 /** What is told only after a minute: what firewalls of the old iptables do. */
-export const slowFaults: readonly string[] = ['forward-drop-legacy']
+export const slowFaults: readonly string[] = ['forward-drop-legacy', 'bridge-netfilter']
 
 /** Plays all faults that a lab of these options can have, but those that take long; or those of `names`. */
 export function playAll(what: string, options: readonly string[], names?: readonly string[]): void {

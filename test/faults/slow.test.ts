@@ -8,6 +8,6 @@ await describe('faults that are told after a while', { concurrency: slowFaults.l
   for (const name of slowFaults)
     test(name, async () => {
       using lab = new TestLab()
-      await play(lab, lab.up('--nodes', '2', '--pods', '1'), name)
+      await play(lab, lab.up('--nodes', '2', '--pods', '2'), name)
     })
 })

@@ -38,14 +38,16 @@ test('a pod is found once it has its address, and no other namespace with that a
     return found.pods.map(({ pod: name, hostDevice, ifName }) => `${name} ${ifName} ${hostDevice}`)
   }
   // another node's pod, or a forgotten one: the other end of its device is not here
-  elsewhere.sh('ip link add eth0 type veth peer name x; ip link set eth0 up; ip addr add 10.244.1.2/24 dev eth0')
+  elsewhere.sh(
+    'ip link add eth0 index 12 type veth peer name x index 11; ip link set eth0 up; ip addr add 10.244.1.2/24 dev eth0',
+  )
   assert.deepEqual(now(), [])
   assert.deepEqual(
     found.missing.map(({ name }) => name),
     ['web'],
   )
   // up, with nothing but an address of the link, as a pod is for a moment
-  node.sh(`ip link add veth7 type veth peer name eth0 netns ${pod.name}; ip link set veth7 up`)
+  node.sh(`ip link add veth7 index 11 type veth peer name eth0 index 12 netns ${pod.name}; ip link set veth7 up`)
   pod.sh('ip link set eth0 up; ip addr add fe80::7/64 dev eth0 nodad')
   assert.deepEqual(now(), [])
   pod.sh('ip addr add 10.244.1.2/24 dev eth0')

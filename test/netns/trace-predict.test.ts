@@ -120,6 +120,13 @@ const faults: readonly Fault[] = [
     expected: /^neighbour u node node-2 \(172\.30\.1\.2\) does not answer/,
   },
   {
+    name: 'the cable is out',
+    at: 'peer',
+    cause: 'ip link set u1 down',
+    mend: 'ip link set u1 up; ip addr add fd30::2/64 dev u1 nodad',
+    expected: /^route u CW8104 u has no carrier/,
+  },
+  {
     name: 'a wrong MAC of the VTEP',
     cause: 'ip neigh replace 169.254.42.1 lladdr 02:00:00:00:00:09 dev cw-vxlan nud permanent',
     mend: 'ip neigh replace 169.254.42.1 lladdr 02:43:57:ff:ff:ff dev cw-vxlan nud permanent',

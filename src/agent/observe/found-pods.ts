@@ -4,6 +4,7 @@ import { readdirSync } from 'node:fs'
 import { listAddresses } from '#/kernel/addresses.ts'
 import { type Link, listLinks } from '#/kernel/links.ts'
 import { KernelError, Netlink } from '#/kernel/netlink.ts'
+import { netnsIdOf } from '#/kernel/netns-id.ts'
 import { Prefix } from '#/lib/addr.ts'
 import { errorCode } from '#/lib/error-code.ts'
 import { type PolicyPod } from '#/policy/cluster.ts'
@@ -23,7 +24,13 @@ type Interface = {
   readonly peerIndex: number
   readonly addrs: readonly string[]
 }
-type Namespace = { readonly path: string; readonly id: string; readonly interfaces: readonly Interface[] }
+type Namespace = {
+  readonly path: string
+  readonly id: string
+  readonly interfaces: readonly Interface[]
+  /** The number by which the node's namespace knows it; absent: by none, so that no device of the node leads there. */
+  readonly netnsId?: number
+}
 
 export type FoundPodsDeps = {
   readonly netlink: Netlink
@@ -83,8 +90,9 @@ export class FoundPods {
     const now = nowMs()
     if (this.#readMs !== undefined && now - this.#readMs < freshMs) return
     this.#readMs = now
-    this.#look()
+    // the namespaces of other ends get their numbers by this at the latest
     const links = new Map(listLinks(netlink).map((link) => [link.index, link]))
+    this.#look()
     const wanted = pods()
     const found = wanted.map((pod) => this.#found(pod, links))
     this.#pods = found.filter((each) => each !== undefined)
@@ -99,8 +107,8 @@ export class FoundPods {
       if (state.kind !== 'there') continue
       seen.add(state.id)
       if (this.#known.get(state.id)?.interfaces.some(({ addrs }) => addrs.length > 0)) continue
-      const interfaces = this.#interfacesAt(path)
-      if (interfaces) this.#known.set(state.id, { path, id: state.id, interfaces })
+      const read = this.#read(path)
+      if (read) this.#known.set(state.id, { path, id: state.id, ...read })
     }
     for (const id of this.#known.keys()) if (!seen.has(id)) this.#known.delete(id)
   }
@@ -114,10 +122,11 @@ export class FoundPods {
     }
   }
 
-  #interfacesAt(path: string): Interface[] | undefined {
+  #read(path: string): Pick<Namespace, 'interfaces' | 'netnsId'> | undefined {
     try {
       using netns = new Netns(path)
-      return interfacesIn(netns)
+      const netnsId = netnsIdOf(this.#deps.netlink, netns.fd)
+      return { interfaces: interfacesIn(netns), ...(netnsId !== undefined && { netnsId }) }
     } catch (error) {
       // it has ended meanwhile
       if (error instanceof SysError || error instanceof KernelError || errorCode(error) !== undefined) return undefined
@@ -127,11 +136,11 @@ export class FoundPods {
 
   #found(pod: PolicyPod, links: ReadonlyMap<number, Link>): FoundPod | undefined {
     const { addrs, uid } = pod
-    for (const { path, id, interfaces } of this.#known.values())
+    for (const { path, id, interfaces, netnsId } of this.#known.values())
       for (const { name, index, peerIndex, addrs: has } of interfaces) {
         const host = links.get(peerIndex)
-        // both ends name each other: an index alone may be that of another namespace's device
-        if (host?.kind !== 'veth' || host.peerIndex !== index) continue
+        // an index alone may be that of a device in any other namespace
+        if (host?.kind !== 'veth' || host.peerIndex !== index || host.peerNetnsId !== netnsId) continue
         if (!addrs.some((addr) => has.includes(String(addr)))) continue
         return {
           pod: podText(pod),

@@ -40,8 +40,8 @@ const lossyBreakMs = 10_000
 const leastRuns = 3
 /** Of those that were lost in a row, so many count. */
 const mostPerRun = 3
-/** How long probes of the other node that arrive say that packets come from there. */
-const heardMs = 3_500
+/** For so many times of its own pace a probe of the other node says that packets come from there: all agents have one pace. */
+const heardTimes = 3.5
 /** How long a node may take until its pods' network answers, after it was first asked or has come back. */
 const graceMs = 30_000
 
@@ -198,7 +198,7 @@ export class WayState {
   isHeard(nowMs: number): boolean {
     const { lostInRow, lostSinceMs } = this.sizes.small
     const isSince = lostInRow === 0 || this.#heardMs - lostSinceMs > lostAfterMs
-    return isSince && nowMs - this.#heardMs < heardMs
+    return isSince && nowMs - this.#heardMs < heardTimes * this.#everyMs.small
   }
 
   /** Takes note that a probe of the other node arrived, and whether it says that packets of this node arrive there. */
@@ -321,7 +321,11 @@ export class WayState {
     this.#lastRttMs = nowMs - sent.atMs
     if (sent.size === 'small') this.#arrivedMs = Math.max(this.#arrivedMs, sent.atMs)
     if (!sent.isExtra) note(each, { atMs: sent.atMs, isAnswered: true, ...(rttMs !== undefined && { rttMs }) })
-    if (each.answeredInRow >= wholeAfter) each.isBroken = false
+    if (each.isBroken && each.answeredInRow >= wholeAfter) {
+      each.isBroken = false
+      // a break is no loss in part, however often it comes
+      each.results = each.results.filter(({ atMs, isAnswered }) => isAnswered || atMs < each.lostSinceMs)
+    }
     this.#weigh()
   }
 

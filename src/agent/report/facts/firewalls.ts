@@ -13,7 +13,7 @@ import { type ForeignRule, type RawRule } from '#/wire/nftables/foreign-rule.ts'
 import { decodeComment, elementCodec, type NftFamilyName } from '#/wire/nftables/messages.ts'
 import { type ChainPlace } from '#/wire/nftables/place.ts'
 import { type Netns } from '#/sys/netns.ts'
-import { type Cuts, most } from './limits.ts'
+import { type Cuts, madeInTurns, most } from './limits.ts'
 
 type RuleFacts = NonNullable<ChainFacts['rules']>[number]
 export type Firewalls = Required<Pick<NamespaceFacts, 'chains' | 'sets'>>
@@ -105,8 +105,9 @@ class Reader {
     for (const [key, table] of tables) {
       const rules = await this.#read(() => client.readRawRules(table, this.#rulesLeft))
       if (!this.#takeRules(rules?.length)) continue
-      const byChain = Map.groupBy(rules ?? [], ({ chain }) => chain)
-      found.set(key, new Map(byChain.entries().map(([chain, each]) => [chain, each.map(ofRaw)])))
+      const byChain = new Map<string, RuleFacts[]>()
+      await madeInTurns(rules ?? [], (rule) => byChain.getOrInsertComputed(rule.chain, () => []).push(ofRaw(rule)))
+      found.set(key, byChain)
       await this.#readSets(client, table)
     }
     return found
@@ -121,7 +122,9 @@ class Reader {
       this.sets.push({
         ...table,
         set,
-        ...(isTold && { elements: elements.map((each) => bytesOf(elementCodec, each).toHex()) }),
+        ...(isTold && {
+          elements: await madeInTurns(elements, (each) => bytesOf(elementCodec, each).toHex()),
+        }),
       })
     }
   }

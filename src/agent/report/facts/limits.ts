@@ -1,5 +1,6 @@
 // How much of each kind is told, of one namespace. What there is more of is cut, and told to be.
 import { setImmediate } from 'node:timers/promises'
+import { turn } from '#/kernel/turns.ts'
 
 export const most = {
   links: 4_000,
@@ -16,7 +17,19 @@ export const most = {
 } as const
 export type Limited = keyof typeof most
 
-const perTurn = 200
+/** In turns of the event loop. */
+export async function madeInTurns<In, Out>(all: Iterable<In>, make: (each: In) => Out): Promise<Out[]> {
+  const made: Out[] = []
+  let isOver = turn()
+  for (const each of all) {
+    if (isOver()) {
+      await setImmediate()
+      isOver = turn()
+    }
+    made.push(make(each))
+  }
+  return made
+}
 
 /** Notes what was cut. */
 export class Cuts {
@@ -40,11 +53,6 @@ export class Cuts {
   async told<In, Out>(kind: Limited, all: readonly In[], make: (each: In) => Out): Promise<Out[]> {
     const kept = all.length > most[kind] ? all.slice(0, most[kind]) : all
     if (kept.length < all.length) this.note(kind, all.length - kept.length)
-    const made: Out[] = []
-    for (const each of kept) {
-      if (made.length % perTurn === 0 && made.length > 0) await setImmediate()
-      made.push(make(each))
-    }
-    return made
+    return madeInTurns(kept, make)
   }
 }

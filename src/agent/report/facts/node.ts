@@ -15,7 +15,7 @@ import { readSysctl } from '#/sys/sysctl.ts'
 import { type Endpoint } from '../../endpoints/endpoint-store.ts'
 import { readConflists } from './conflists.ts'
 import { clientOf, readFirewalls } from './firewalls.ts'
-import { Cuts, most } from './limits.ts'
+import { Cuts, madeInTurns, most } from './limits.ts'
 import { readNamespace } from './namespace.ts'
 
 type FactsPod = Pick<Endpoint, 'pod'>
@@ -62,7 +62,7 @@ export async function readFacts<Pod extends FactsPod>(sources: FactsSources<Pod>
     namespaces: [
       {
         ...own,
-        links: own.links.map(withOffloads),
+        links: await madeInTurns(own.links, withOffloads),
         chains: firewalls.chains,
         ...(wish.withRules && { sets: firewalls.sets }),
       },

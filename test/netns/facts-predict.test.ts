@@ -1,0 +1,184 @@
+// What is said of a packet from the facts of a node is what its kernel says at that moment, step by step, healthy and broken.
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { readFacts } from '#/agent/report/facts/node.ts'
+import { verdictStatus } from '#/agent/report/verdict-status.ts'
+import { type NodeFacts } from '#/api/schemas/facts.ts'
+import { type AgentStatus } from '#/api/schemas/status.ts'
+import { type TracePrediction } from '#/api/schemas/trace-predict.ts'
+import { ownProgramIds } from '#/datapath/programs.ts'
+import { predictTold } from '#/facts/predict-told.ts'
+import { type ToldNode } from '#/facts/told-node.ts'
+import { Netlink } from '#/kernel/netlink.ts'
+import { Scene, type Wish } from './trace-scene.ts'
+
+/** What the moment decides: how fresh the kernel's knowledge of a neighbour is, and how it got there. */
+const timeless = (told: TracePrediction): unknown => ({
+  ...told,
+  steps: told.steps.map((step) => ({
+    ...step,
+    text: step.text.replace(/\((stale|reachable|delay|probe)\)/, '(known)'),
+  })),
+})
+
+async function toldOf({ node }: Scene): Promise<ToldNode> {
+  const { agent } = node
+  using netlink = new Netlink()
+  const facts = await readFacts(
+    {
+      nodeName: 'node-1',
+      netlink,
+      pods: () => agent.store.list(),
+      netnsOf: (pod) => agent.pods.netnsOf(pod),
+      ownProgramIds: () => ownProgramIds(agent.ebpf.current),
+      settings: { CAUSEWAY_CLUSTER_CIDRS: '10.244.0.0/16,fd10:244::/48', CAUSEWAY_VXLAN_PORT: '8472' },
+      confDir: undefined,
+    },
+    { withRules: true },
+  )
+  const status = {
+    node: 'node-1',
+    podCIDRs: ['10.244.1.0/24', 'fd10:244:0:1::/64'],
+    verdicts: [...(agent.keeper.remoteNodes?.verdicts ?? [])].map(verdictStatus),
+    endpoints: agent.store.list().map(({ pod, addrs, hostDevice, ifName, datapath }) => ({
+      pod,
+      containerId: '',
+      addrs: addrs.map(({ addr }) => String(addr)),
+      hostDevice,
+      ifName,
+      state: 'ready' as const,
+      datapath,
+    })),
+  } as unknown as AgentStatus
+  // as it comes out of a file
+  return { node: 'node-1', status, facts: JSON.parse(JSON.stringify(facts)) as NodeFacts }
+}
+
+const wishes = (scene: Scene): Wish[] =>
+  ([4, 6] as const).flatMap((family): Wish[] => {
+    const far = family === 4 ? '10.244.2.9' : 'fd10:244:0:2::9'
+    const gateway = family === 4 ? '10.244.1.1' : 'fd10:244:0:1::1'
+    const [web, other] = [scene.node.addrOf('web', family), scene.node.addrOf('other', family)]
+    return [
+      { src: web, dst: far },
+      { src: web, dst: far, protocol: 'icmp', sizeBytes: '1500', mayFragment: 'no' },
+      { src: web, dst: other, protocol: 'udp' },
+      { src: web, dst: gateway, protocol: 'icmp' },
+      { src: web, dst: family === 4 ? '192.0.2.77' : '2001:db8::77' },
+      { src: gateway, dst: other },
+      { src: far, dst: web, protocol: 'udp' },
+      { src: web, dst: far, answer: 'yes' },
+      { src: far, dst: web, protocol: 'icmp', answer: 'yes' },
+    ]
+  })
+
+/** Each fault, and what unmakes it. */
+const faults: readonly (readonly [make: string, unmake: string])[] = [
+  ['true', 'true'],
+  ['ip route add blackhole 10.244.2.9/32', 'ip route del blackhole 10.244.2.9/32'],
+  [
+    'ip rule add pref 9 from 10.244.1.0/24 lookup 77; ip route add 10.244.2.0/24 dev u table 77',
+    'ip rule del pref 9; ip route flush table 77',
+  ],
+  ['ip rule add pref 9 ipproto tcp dport 8080 prohibit', 'ip rule del pref 9'],
+  ['ip addr add 10.244.2.9/32 dev u', 'ip addr del 10.244.2.9/32 dev u'],
+  ['sysctl -qw net.ipv4.conf.cw-br0.forwarding=0', 'sysctl -qw net.ipv4.conf.cw-br0.forwarding=1'],
+  ['sysctl -qw net.ipv6.conf.all.forwarding=0', 'sysctl -qw net.ipv6.conf.all.forwarding=1'],
+  ['ip route add 10.244.2.0/25 via 172.30.1.2', 'ip route del 10.244.2.0/25 via 172.30.1.2'],
+  [
+    "nft 'table ip x { chain c { type filter hook forward priority 0; ip daddr 10.244.2.0/24 tcp dport 8080 drop; }; }'",
+    'nft delete table ip x',
+  ],
+  [
+    "nft 'table inet x { chain c { type filter hook postrouting priority 0; udp dport 8472 drop; }; }'",
+    'nft delete table inet x',
+  ],
+  [
+    'iptables-legacy -A FORWARD -s 10.244.1.0/24 -p icmp -j DROP',
+    'iptables-legacy -D FORWARD -s 10.244.1.0/24 -p icmp -j DROP',
+  ],
+  [
+    "nft 'table ip s { chain c { type nat hook prerouting priority dstnat; ip daddr 192.0.2.77 tcp dport 8080 dnat to 10.244.2.9:80; }; }'",
+    'nft delete table ip s',
+  ],
+  ['ip link set u mtu 1400', 'ip link set u mtu 1500'],
+]
+
+for (const datapath of ['bridge', 'ebpf'] as const)
+  test(`${datapath}: the steps of a packet are the same from the facts as from the kernel`, async () => {
+    await using scene = await Scene.start(datapath)
+    let steps = 0
+    const kinds = new Set<string>()
+    // nobody answers for some of the packets' next hops, which takes the kernel a while each time
+    for (const [make, unmake] of datapath === 'bridge' ? faults : faults.slice(0, 4)) {
+      scene.host.sh(make)
+      try {
+        // what the kernel has to ask for it has asked for after the first time
+        for (const wish of wishes(scene)) await scene.ask(wish)
+        const told = await toldOf(scene)
+        for (const wish of wishes(scene)) {
+          const live = await scene.ask(wish)
+          const { protocol = 'tcp', src = '', dst = '' } = wish
+          const ports = protocol === 'icmp' ? {} : { port: '8080', sourcePort: '40000' }
+          const found = await predictTold(told, [told], { ...wish, src, dst, protocol, ...ports })
+          assert.ok(typeof found !== 'string', `${make}: ${JSON.stringify(wish)}: ${JSON.stringify(found)}`)
+          // what maps of programs hold is not in facts
+          const ofKernel = { ...live, steps: live.steps.filter(({ kind }) => kind !== 'program') }
+          const ofFacts = { ...found, steps: found.steps.filter(({ kind }) => kind !== 'program') }
+          assert.deepEqual(timeless(ofFacts), timeless(ofKernel), `${make}: ${JSON.stringify(wish)}`)
+          steps += live.steps.length
+          for (const { kind, isObstacle } of live.steps) if (isObstacle) kinds.add(kind)
+        }
+      } finally {
+        scene.host.sh(unmake)
+      }
+    }
+    assert.ok(steps > 300)
+    for (const kind of datapath === 'bridge' ? ['route', 'mtu', 'nftables'] : ['route'])
+      assert.ok(kinds.has(kind), kind)
+  })
+
+for (const datapath of ['bridge', 'ebpf'] as const)
+  test(`${datapath}: what policies deny is dropped by the rules that were told, and nothing else`, async () => {
+    await using scene = await Scene.start(datapath)
+    const { node } = scene
+    const peer = { podSelector: { matchLabels: { app: 'other' } } }
+    const ports = [{ port: 8080, protocol: 'TCP' }]
+    await node.setPolicy('web', {
+      podSelector: { matchLabels: { app: 'web' } },
+      ingress: [{ from: [peer], ports }],
+      egress: [],
+      policyTypes: ['Ingress', 'Egress'],
+    })
+    const told = await toldOf(scene)
+    const outcomes: string[] = []
+    for (const family of [4, 6] as const) {
+      const [web, other] = [node.addrOf('web', family), node.addrOf('other', family)]
+      const far = family === 4 ? '10.244.2.9' : 'fd10:244:0:2::9'
+      const packets = [
+        ['allowed', { src: other, dst: web, protocol: 'tcp', port: '8080' }],
+        ['another port', { src: other, dst: web, protocol: 'tcp', port: '81' }],
+        ['another protocol', { src: other, dst: web, protocol: 'udp', port: '8080' }],
+        ['from elsewhere', { src: far, dst: web, protocol: 'tcp', port: '8080' }],
+        ['out', { src: web, dst: far, protocol: 'tcp', port: '8080' }],
+        ['of others', { src: other, dst: far, protocol: 'tcp', port: '8080' }],
+        ['answer', { src: web, dst: other, protocol: 'tcp', port: '8080', answer: 'yes' }],
+      ] as const
+      for (const [what, wish] of packets) {
+        const live = await scene.ask(wish)
+        const found = await predictTold(told, [told], { ...wish, sourcePort: '40000' })
+        assert.ok(typeof found !== 'string')
+        const isDropped = [live, found].map(({ steps: all }) => all.some(({ isObstacle }) => isObstacle))
+        outcomes.push(`${family} ${what}: ${isDropped.join(' ')}`)
+      }
+    }
+    const denied = new Set(['another port', 'another protocol', 'from elsewhere', 'out'])
+    assert.deepEqual(
+      outcomes,
+      ([4, 6] as const).flatMap((family) =>
+        ['allowed', 'another port', 'another protocol', 'from elsewhere', 'out', 'of others', 'answer'].map(
+          (what) => `${family} ${what}: ${denied.has(what)} ${denied.has(what)}`,
+        ),
+      ),
+    )
+  })
