@@ -9,11 +9,12 @@ const isUnanswered = (packet: FollowedPacket): boolean =>
 
 const isTo = (node: string, { from, to }: FollowedPacket): boolean => to.node === node && from.node !== node
 
+/** A way that loses some packets may have gone silent just now. */
+const reachedStates = new Set(['ok', 'small only', 'one way'])
+
 /** What probes of other agents show: the node answers them, at whichever address, or its own probes come. */
 function isReached(node: string, answers: readonly NodeAnswers[]): boolean {
-  return answers.some(({ peers }) =>
-    peers?.ways.some((way) => way.node === node && way.state !== 'broken' && way.state !== 'unknown'),
-  )
+  return answers.some(({ peers }) => peers?.ways.some((way) => way.node === node && reachedStates.has(way.state)))
 }
 
 /** The nodes whose agents do not answer, and that neither packets nor probes reach. */
