@@ -31,6 +31,11 @@ export function doctorJson(told: Told) {
   }
 }
 
+/** A line of --watch --json where no diagnosis could be made. */
+export function failureJson(error: string, at: Date) {
+  return { at: at.toISOString(), error }
+}
+
 /** A line of --watch --json; the first one has no `came` and `went`, but all findings. */
 export function newsJson(told: Told, news: News | undefined, at: Date) {
   return { at: at.toISOString(), ...(news ?? { findings: told.diagnosis.findings }), summary: summaryOf(told) }

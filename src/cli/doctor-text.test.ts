@@ -5,7 +5,7 @@ import { clusterOf, packetOf, told, type Told as Problems, wholePacket } from '#
 import { type FollowedPacket } from '#/doctor/types.ts'
 import { doctorJson } from './doctor-json.ts'
 import { exitStatusOf, renderDiagnosis, summaryOf, type Told } from './doctor-text.ts'
-import { newsBetween } from './doctor-watch.ts'
+import { newsBetween, watchDiagnosis } from './doctor-watch.ts'
 
 function toldOf(problems: Problems, packets: readonly FollowedPacket[], silent: readonly string[] = []): Told {
   const answers = clusterOf(3, problems, silent)
@@ -108,4 +108,39 @@ test('news are what came and what went; another message of the same object is no
   ])
   const { came, went } = newsBetween(before, now)
   assert.deepEqual([came.map(({ nodes }) => nodes[0]), went.map(({ nodes }) => nodes[0])], [['node-2'], ['node-1']])
+})
+
+test('packets of which nobody knows what became prove nothing', () => {
+  const unknown = packetOf('node-1', 'node-2', { outcome: 'untold', text: 'nobody saw the probe' })
+  const none = toldOf([], [unknown])
+  assert.match(summaryOf(none), /^it cannot be told: 0 of 1 packet .* came and were answered, of 1 it is not known$/)
+  assert.equal(exitStatusOf(none), 3)
+  const some = toldOf([], [...ring, unknown])
+  assert.match(summaryOf(some), /^nothing is wrong: 2 of 3 packets .* answered, of 1 it is not known$/)
+  assert.equal(exitStatusOf(some), 0)
+})
+
+test('who watches is told when no diagnosis can be made, and what is wrong afterwards', async () => {
+  const stop = new AbortController()
+  const watchOf = (...times: readonly (Told | undefined)[]) => {
+    const lines: string[] = []
+    const left = [...times]
+    const status = watchDiagnosis({
+      examine: async () => {
+        const next = left.shift()
+        if (left.length === 0) queueMicrotask(() => stop.abort())
+        if (next === undefined) throw new Error('the API is away')
+        return next
+      },
+      tell: (_, news) => lines.push(news === undefined ? 'first' : `${news.came.length} came`),
+      tellFailure: (error) => lines.push(String(error)),
+      signal: stop.signal,
+      pauseMs: 1,
+    })
+    return { lines, status }
+  }
+  const { lines, status } = watchOf(toldOf([], ring), undefined, undefined)
+  assert.equal(await status, 3)
+  assert.deepEqual(lines, ['first', 'Error: the API is away', 'Error: the API is away'])
+  assert.equal(await watchOf(toldOf([], ring)).status, 3, 'ended before anything was known')
 })

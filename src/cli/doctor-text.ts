@@ -13,9 +13,19 @@ export type Told = {
   readonly left: number
 }
 
-export function exitStatusOf({ diagnosis, answers }: Told): 0 | 1 | 3 {
-  if (answers.every(({ status }) => status === undefined)) return 3
-  return diagnosis.findings.length === 0 ? 0 : 1
+/** The exit status where it cannot be told whether anything is wrong. */
+export const untoldStatus = 3
+
+const isUntold = ({ verdict }: FollowedPacket): boolean => verdict.outcome === 'untold'
+
+/** Whether nothing proves that packets come: what became of those that were sent is not known. */
+const isUnproved = ({ packets }: Told): boolean => packets.some(isUntold) && !packets.some(isWhole)
+
+export function exitStatusOf(told: Told): 0 | 1 | typeof untoldStatus {
+  const { diagnosis, answers } = told
+  if (answers.every(({ status }) => status === undefined)) return untoldStatus
+  if (diagnosis.findings.length > 0) return 1
+  return isUnproved(told) ? untoldStatus : 0
 }
 
 const plural = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? '' : 's'}`
@@ -54,15 +64,19 @@ function packetsText(packets: readonly FollowedPacket[]): string {
   const nodes = new Set(packets.flatMap(({ from, to }) => [from.node, to.node]))
   const between = packets.some(({ from, to }) => from.isPod && to.isPod) ? 'between pods ' : ''
   const denied = packets.filter(isDenied).length
+  const untold = packets.filter(isUntold).length
+  const unknown = untold === 0 ? '' : `, of ${untold} it is not known`
   const besides = denied === 0 ? '' : `, ${denied} ${denied === 1 ? 'is' : 'are'} denied by policies`
-  return `${whole.length} of ${plural(packets.length, 'packet')} ${between}of ${plural(nodes.size, 'node')} came and were answered${besides}`
+  return `${whole.length} of ${plural(packets.length, 'packet')} ${between}of ${plural(nodes.size, 'node')} came and were answered${besides}${unknown}`
 }
 
 /** What is said of the whole, in one line. */
-export function summaryOf({ diagnosis: { findings }, packets, answers }: Told): string {
+export function summaryOf(told: Told): string {
+  const { diagnosis, packets, answers } = told
   const proof = packets.length === 0 ? 'no packets were sent' : packetsText(packets)
   if (answers.every(({ status }) => status === undefined)) return `it cannot be told: no agent answers`
-  const count = alike(findings).length
+  const count = alike(diagnosis.findings).length
+  if (count === 0 && isUnproved(told)) return `it cannot be told: ${proof}`
   if (count === 0) return `nothing is wrong: ${proof}`
   return `${count === 1 ? '1 thing is' : `${count} things are`} wrong; ${proof}`
 }
@@ -102,4 +116,9 @@ export function renderNews({ came, went }: News, columns: number, at: Date): str
       wrapWords(`${time} gone: ${same[0]!.code} ${namesOf(same.map(subjectOf), 'objects')}`, columns).join('\n'),
     ),
   ].join('\n')
+}
+
+/** A diagnosis that could not be made, while it is watched. */
+export function renderFailure(why: string, columns: number, at: Date): string {
+  return wrapWords(`${at.toTimeString().slice(0, 8)} it cannot be told: ${why}`, columns).join('\n')
 }

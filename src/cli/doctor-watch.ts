@@ -1,10 +1,10 @@
 // `causeway doctor --watch`: after the first diagnosis only what came and what went.
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Finding } from '#/doctor/types.ts'
-import { exitStatusOf, type Told } from './doctor-text.ts'
+import { exitStatusOf, type Told, untoldStatus } from './doctor-text.ts'
 
 /** Between the end of a diagnosis and the next one. */
-const pauseMs = 5_000
+const usualPauseMs = 5_000
 
 export type News = { readonly came: readonly Finding[]; readonly went: readonly Finding[] }
 
@@ -20,19 +20,38 @@ export function newsBetween(before: readonly Finding[], now: readonly Finding[])
   }
 }
 
-/** Examines again and again until `signal` aborts; returns the exit status of the last diagnosis. */
-export async function watchDiagnosis(
-  examine: () => Promise<Told>,
-  tell: (told: Told, news: News | undefined) => void,
-  signal: AbortSignal,
-): Promise<number> {
+export type Watch = {
+  readonly examine: () => Promise<Told>
+  readonly tell: (told: Told, news: News | undefined) => void
+  /** Called when a later diagnosis could not be made; the next one is tried. */
+  readonly tellFailure: (error: unknown) => void
+  readonly signal: AbortSignal
+  readonly pauseMs?: number
+}
+
+/** Examines again and again until `signal` aborts; returns the exit status of the last time. Rejects when the first diagnosis cannot be made. */
+export async function watchDiagnosis({
+  examine,
+  tell,
+  tellFailure,
+  signal,
+  pauseMs = usualPauseMs,
+}: Watch): Promise<number> {
   let before: Told | undefined
+  let status: number = untoldStatus
   while (!signal.aborted) {
-    const told = await examine()
-    if (signal.aborted) break
-    tell(told, before && newsBetween(before.diagnosis.findings, told.diagnosis.findings))
-    before = told
+    try {
+      const told = await examine()
+      if (signal.aborted) break
+      tell(told, before && newsBetween(before.diagnosis.findings, told.diagnosis.findings))
+      before = told
+      status = exitStatusOf(told)
+    } catch (error) {
+      if (before === undefined) throw error
+      status = untoldStatus
+      tellFailure(error)
+    }
     await sleep(pauseMs, undefined, { signal }).catch(() => undefined)
   }
-  return before === undefined ? 0 : exitStatusOf(before)
+  return status
 }

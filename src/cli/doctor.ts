@@ -12,15 +12,13 @@ import { noMore, options, type OptionTable, UsageError } from './args.ts'
 import { type Action } from './command.ts'
 import { askNodes, withFactsAfter } from './doctor-ask.ts'
 import { problemsOfObjects, readObjects } from './doctor-objects.ts'
-import { doctorJson, newsJson } from './doctor-json.ts'
+import { doctorJson, failureJson, newsJson } from './doctor-json.ts'
 import { followRing } from './doctor-packets.ts'
-import { exitStatusOf, renderDiagnosis, renderNews, type Told } from './doctor-text.ts'
+import { exitStatusOf, renderDiagnosis, renderFailure, renderNews, type Told, untoldStatus } from './doctor-text.ts'
 import { watchDiagnosis } from './doctor-watch.ts'
 import { complain, print, printJson, tableWidth } from './output.ts'
 import { makeTracePrograms } from './set-up.ts'
 import { stopRequested } from './signals.ts'
-
-const untoldStatus = 3
 
 const doctorOptions = {
   watch: { type: 'boolean', help: 'again and again: what came, what went; until Ctrl-C' },
@@ -51,23 +49,23 @@ async function examine(agents: readonly AgentOfNode[], choice: AgentChoice, abou
   return { diagnosis: about === undefined ? diagnosis : aboutNode(diagnosis, about), answers, ...ring }
 }
 
-async function watch(
-  agents: readonly AgentOfNode[],
-  choice: AgentChoice,
-  about: string | undefined,
-  isJson: boolean,
-): Promise<number> {
+/** Looks for agents each time: nodes come and go, and with a new release each agent is in another pod. */
+async function watch(choice: AgentChoice, about: string | undefined, isJson: boolean): Promise<number> {
   const stop = new AbortController()
   void stopRequested().then(() => stop.abort())
-  return await watchDiagnosis(
-    async () => examine(agents, choice, about),
-    (told, news) => {
+  return await watchDiagnosis({
+    examine: async () => withAgents(choice, async (agents) => examine(agents, choice, about)),
+    tell: (told, news) => {
       if (isJson) print(JSON.stringify(newsJson(told, news, new Date())))
       else if (news === undefined) print(renderDiagnosis(told, tableWidth()))
       else if (news.came.length + news.went.length > 0) print(renderNews(news, tableWidth(), new Date()))
     },
-    stop.signal,
-  )
+    tellFailure: (error) => {
+      if (isJson) print(JSON.stringify(failureJson(messageOf(error), new Date())))
+      else complain(renderFailure(messageOf(error), tableWidth(), new Date()))
+    },
+    signal: stop.signal,
+  })
 }
 
 export const doctorCommand: Action = {
@@ -75,7 +73,7 @@ export const doctorCommand: Action = {
   summary: 'ask every node, follow packets, and say what is wrong and what to do',
   about: `It asks all agents, sends packets from a pod of each node to a pod of the next one, and tells each cause once, with what follows from it. It changes nothing. docs/problems.md has a section for each code.
 
-Exit status 0: nothing is wrong; 1: something is; 2: wrong use; 3: it cannot be told, since no agent answers. With --watch it is that of the last time.
+Exit status 0: nothing is wrong; 1: something is; 2: wrong use; 3: it cannot be told, since no agent answers, or nobody knows what became of any packet. With --watch it is that of the last time.
 
 With --bundle it looks at what nodes answered when a support bundle was made. What only packets show is not found then.
 
@@ -98,10 +96,8 @@ ${agentOptionsNote} With --node it says what is wrong at or with that node, and 
         const { examineBundle } = await import('./doctor-bundle.ts')
         return tell(await examineBundle(bundle, node))
       }
-      return await withAgents(choice, async (agents) => {
-        if (isWatching) return watch(agents, choice, node, json === true)
-        return tell(await examine(agents, choice, node))
-      })
+      if (isWatching) return await watch(choice, node, json === true)
+      return tell(await withAgents(choice, async (agents) => examine(agents, choice, node)))
     } catch (error) {
       if (error instanceof UsageError) throw error
       // a status of 1 would say that something is wrong with the cluster

@@ -2,8 +2,7 @@
 import { type ToldProblem } from '#/api/schemas/problem.ts'
 import { problem } from '#/model/problems.ts'
 import { concernOf, extentOf, isOfWay, type Names } from './extent.ts'
-import { isLost } from './losses.ts'
-import { type FollowedPacket, type NodeAnswers, type Sign } from './types.ts'
+import { type NodeAnswers, type Sign } from './types.ts'
 
 type Told = ToldProblem & { readonly node: string }
 
@@ -49,16 +48,10 @@ const hangs = (message: string) => ({
     'see what its process waits for (its log; /proc/PID/stack of the process; is it stopped, has the node memory?), and restart it: packets go on by what the kernel has meanwhile',
 })
 
-/** Packets were sent to it, and all of them are lost. */
-function answersNothing(node: string, packets: readonly FollowedPacket[]): boolean {
-  const own = packets.filter(({ from, to }) => to.node === node && from.node !== node)
-  return own.length > 0 && own.every(isLost)
-}
-
-/** Nodes whose agents do not answer; what is known of them otherwise, others say. */
-export function silentAgents(answers: readonly NodeAnswers[], packets: readonly FollowedPacket[]): Sign[] {
+/** Nodes whose agents do not answer; what is known of them otherwise, others say. `dead`: of these, those that answer nothing else either. */
+export function silentAgents(answers: readonly NodeAnswers[], dead: ReadonlySet<string>): Sign[] {
   return answers.filter(isSilent).map(({ node, silences }) => {
-    if (answersNothing(node, packets)) {
+    if (dead.has(node)) {
       const why = silences[0]?.why ?? 'it does not answer'
       const message = `it answers nothing, neither packets nor a request to its agent: ${why}`
       return { ...problem('CW6003', `node/${node}`, message), nodes: [node], extent: { at: node } }
@@ -70,11 +63,16 @@ export function silentAgents(answers: readonly NodeAnswers[], packets: readonly 
   })
 }
 
+/** So long nothing was heard of the API. */
+const cutOffMs = 15_000
+
 /** Agents that go by what they knew: the API does not answer them. */
 export function cutFromApi(answers: readonly NodeAnswers[]): Sign[] {
-  return answers.flatMap(({ node, status }) => {
+  return answers.flatMap(({ node, status, facts }) => {
     if (status === undefined || status.api.phase !== 'backoff') return []
     const { lastError = 'it says no reason', lastEventAtMs } = status.api
+    // a watch that ends is begun anew: that is no news
+    if (lastEventAtMs !== undefined && facts !== undefined && facts.nowMs - lastEventAtMs < cutOffMs) return []
     const since =
       lastEventAtMs === undefined ? '' : `; the last that it heard of is of ${new Date(lastEventAtMs).toISOString()}`
     return [

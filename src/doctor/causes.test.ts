@@ -93,6 +93,15 @@ test('what one maker did to a node in both families is one finding', () => {
   assert.deepEqual(finding!.objects, ['route/10.244.1.0/24', 'route/fd10:244:0:1::/64'])
 })
 
+test('a claim to a whole cluster CIDR is the cause of its overlaps', () => {
+  const wide = told('CW1110', 'node/wide')
+  assert.deepEqual(findingsOf([['node-1', wide, told('CW1103', 'node/wide')]]).map(short), [['CW1110 node/wide', 1]])
+  assert.deepEqual(findingsOf([['node-1', wide, told('CW1103', 'node/other')]]).map(short), [
+    ['CW1110 node/wide', 0],
+    ['CW1103 node/other', 0],
+  ])
+})
+
 test('a node that reaches no other is one finding; one way between others that do is another', () => {
   const lost = [packetOf('node-1', 'node-2'), packetOf('node-3', 'node-1')]
   assert.deepEqual(findingsOf([], [...lost, wholePacket('node-2', 'node-3')]).map(short), [['CW6102 node/node-1', 1]])
@@ -116,6 +125,60 @@ test('a silent agent is a finding and explains nothing, unless nothing of the no
     packetOf('node-1', 'node-2'),
   ])
   assert.deepEqual(dead.findings.map(short), [['CW6003 node/node-2', 2]])
+})
+
+test('of a node that answers nothing no trace tells where packets ended, and it is one finding all the same', () => {
+  const unseen = packetOf('node-1', 'node-2', {
+    outcome: 'untold',
+    text: 'the probe left eth0 of node-1; what became of it on node-2 is not known: no agent there was asked to watch',
+    direction: 'there',
+    last: { node: 'node-1', device: 'eth0', place: 'transmit', isExpected: true },
+  })
+  const answers = clusterOf(3, [['node-1', told('CW1306', 'node/node-2')]], ['node-2'])
+  const dead = diagnose(answers, [unseen, wholePacket('node-1', 'node-3')])
+  assert.deepEqual([dead.findings.map(short), dead.notes], [[['CW6003 node/node-2', 2]], []])
+  const way = { node: 'node-2', path: 'node', family: 4, dst: '172.30.1.12', way: 'direct', state: 'ok' } as const
+  const counts = { sizeBytes: 84, sent: 60, answered: 60 }
+  const peers = {
+    node: 'node-1',
+    isOn: true,
+    others: 2,
+    ways: [{ ...way, sinceMs: 0, windowMs: 60_000, small: counts }],
+  }
+  const reached = answers.map((each) => (each.node === 'node-1' ? { ...each, peers } : each))
+  assert.deepEqual(diagnose(reached, [unseen]).findings.map(short), [
+    ['CW6001 node/node-2', 0],
+    ['CW1306 node/node-2', 0],
+  ])
+})
+
+test('a node that answers no echo request while its pods are reached is no finding', () => {
+  const way = { node: 'node-2', family: 4, dst: '172.30.1.12', sinceMs: 0, windowMs: 60_000 } as const
+  const small = { sizeBytes: 84, sent: 60, answered: 0 }
+  const broken = told('CW1306', 'node/node-2', 'node-2: no answer at all')
+  const reportOf = (state: 'ok' | 'broken') => ({
+    node: 'node-1',
+    isOn: true,
+    others: 1,
+    ways: [
+      { ...way, path: 'node', way: 'direct', state, small } as const,
+      { ...way, path: 'pod', way: 'vxlan', state: 'one way', small } as const,
+    ],
+  })
+  const diagnosisOf = (state: 'ok' | 'broken', ...packets: readonly FollowedPacket[]) =>
+    diagnose(
+      clusterOf(2, [['node-1', broken]]).map((each) =>
+        each.node === 'node-1' ? { ...each, peers: reportOf(state) } : each,
+      ),
+      packets,
+    )
+  const whole = [wholePacket('node-1', 'node-2'), wholePacket('node-2', 'node-1')]
+  const { findings, notes } = diagnosisOf('broken', ...whole)
+  assert.deepEqual(findings, [])
+  assert.match(notes[0]!.text, /^node-2 answers no echo request of node-1, and packets of pods/)
+  assert.equal(diagnosisOf('broken').findings.length, 1, 'no packet says otherwise')
+  assert.equal(diagnosisOf('broken', whole[0]!, packetOf('node-2', 'node-1')).findings.length, 1)
+  assert.equal(diagnosisOf('ok', ...whole).findings.length, 1, 'only one of several ways is silent')
 })
 
 const onWire = (from: string, to: string, more: Partial<FollowedPacket['verdict']> = {}) =>

@@ -3,6 +3,7 @@ import { type ToldProblem } from '#/api/schemas/problem.ts'
 import { namesOf } from '#/lib/causes.ts'
 import { cutFromApi, ownProblems, silentAgents } from './agents.ts'
 import { arrange } from './causes.ts'
+import { deadNodes, withLostAtDead } from './dead.ts'
 import { namesIn } from './extent.ts'
 import { blamedCauses, lostPackets, packetNotes } from './losses.ts'
 import { reachOf } from './ways.ts'
@@ -12,18 +13,22 @@ import { leftoversIn, withLeftovers } from './leftovers.ts'
 import { neighbourSigns } from './neighbours.ts'
 import { podSigns } from './pods.ts'
 import { programSigns } from './programs.ts'
+import { withoutRefusals } from './refusals.ts'
 import { settingSigns } from './settings.ts'
 import { type Diagnosis, type FollowedPacket, type NodeAnswers, type Note } from './types.ts'
 
 export function diagnose(
   answers: readonly NodeAnswers[],
-  packets: readonly FollowedPacket[],
+  followed: readonly FollowedPacket[],
   ofObjects: readonly ToldProblem[] = [],
 ): Diagnosis {
   const names = namesIn(answers)
+  const dead = deadNodes(answers, followed)
+  const packets = withLostAtDead(followed, dead)
+  const own = withoutRefusals(ownProblems(answers, names, ofObjects), answers, packets)
   const told = [
-    ...silentAgents(answers, packets),
-    ...ownProblems(answers, names, ofObjects),
+    ...silentAgents(answers, dead),
+    ...own.signs,
     ...cutFromApi(answers),
     ...podSigns(answers),
     ...neighbourSigns(answers),
@@ -34,7 +39,7 @@ export function diagnose(
   ]
   const signs = [...told, ...blamedCauses(packets, told), ...lostPackets(packets)]
   const { findings, notes } = withLeftovers(arrange(signs, reachOf(packets)), leftoversIn(answers))
-  return { findings, notes: [...packetNotes(packets), ...partNotes(answers), ...notes] }
+  return { findings, notes: [...packetNotes(packets), ...own.notes, ...partNotes(answers), ...notes] }
 }
 
 /** Parts of an answer that an agent did not give: what depends on them was not looked at. */

@@ -7,7 +7,7 @@ import { setProbing } from '#/sys/ip-options.ts'
 import { closeFd, SysError } from '#/sys/libc.ts'
 import { bindTo, icmpSocket, realtimeMs, receivedAtMs, receiveFrom, sendTo, setReceiveBuffer } from '#/sys/socket.ts'
 import { cookieBytes, echoRequestType, encodeEchoRequest, icmpTypes, parseIcmp } from '#/wire/icmp/packet.ts'
-import { type Refusal } from './way-state.ts'
+import { type Refusal } from './tally.ts'
 
 /**
  * The identifier of all probes. Connection tracking keeps one entry for each identifier and pair of addresses, which the next probe renews: with

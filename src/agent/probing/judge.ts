@@ -26,7 +26,7 @@ export function judgeNode(
   const isReached = direct.some((way) => !way.isSilent && way.answeredMs !== undefined)
   const isWide = (addr: Addr): boolean => direct.some((way) => way.target.dst.equals(addr) && way.isWide)
   const judged = ways.map((way) => ({ way, state: stateOf(way, nowMs, { isReached, isWide, isHeard }) }))
-  return { node, ways: judged, isSilent: ways.some((way) => way.isSilent) && ways.every((way) => way.isFailing) }
+  return { node, ways: judged, isSilent: ways.some((way) => way.isDead(nowMs)) && ways.every((way) => way.isFailing) }
 }
 
 type Surroundings = {
@@ -42,11 +42,14 @@ function stateOf(way: WayState, nowMs: number, { isReached, isWide, isHeard }: S
   // what the kernel remembers of a path that carries large packets again is told to senders, and over within minutes
   const isNarrow = way.isSmallOnly && !(way.isOfMemory && target.tunnel && isWide(target.tunnel.dst))
   if (!way.isSilent) return way.isFresh ? 'unknown' : isNarrow ? 'small only' : way.isLossy ? 'lossy' : 'ok'
-  if (way.isInGrace(nowMs)) return 'unknown'
+  // a firewall may refuse echo requests alone
+  if (way.isInGrace(nowMs) || !way.isDead(nowMs)) return 'unknown'
   // what has never answered may be told not to, by a firewall; a tunnel from which nothing at all comes, though the node is there, is none of these
   const { tunnel } = target
   const comes = way.isHeard(nowMs) || (tunnel !== undefined && isHeard(String(tunnel.dst)))
   if (answeredMs === undefined && (tunnel === undefined || !isReached || comes)) return 'unknown'
+  // packets of the tunnel come from the node, which does not answer at its address either: so it answers no echo request
+  if (!isReached && tunnel !== undefined && isHeard(String(tunnel.dst))) return 'unknown'
   return way.isHeard(nowMs) ? 'one way' : 'broken'
 }
 

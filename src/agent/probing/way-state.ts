@@ -2,12 +2,10 @@
 import { leastEchoBytes, usualEchoBytes } from '#/wire/icmp/packet.ts'
 import { type Addr } from '#/lib/addr.ts'
 import { overheadBytes } from '#/plan/overlay.ts'
+import { lostRuns, newTally, note, type Refusal, windowProbes } from './tally.ts'
 import { type Target } from './targets.ts'
 
 export type Size = 'small' | 'full'
-
-/** What came instead of an answer. */
-export type Refusal = { readonly by: string; readonly why: string; readonly mtuBytes?: number }
 
 /** For each so many small probes one of the full size is sent. */
 const smallPerFull = 3
@@ -29,8 +27,6 @@ const fullAmongLosses = 12
 const leastBreakMs = 2_000
 /** So many answers in a row, and the way is whole again. */
 const wholeAfter = 3
-/** Of so many probes the loss is told, those between that were sent in doubt not counted. */
-const windowProbes = 60
 const lossyPercent = 5
 /** Hysteresis: a lossy way is well again below this. */
 const wellPercent = 2
@@ -42,6 +38,9 @@ const leastRuns = 3
 const mostPerRun = 3
 /** For so many times of its own pace a probe of the other node says that packets come from there: all agents have one pace. */
 const heardTimes = 3.5
+/** How often a silent way is asked for another sign of life, and for how long one counts. */
+const checkEveryMs = 5_000
+const aliveMs = 12_000
 /** How long a node may take until its pods' network answers, after it was first asked or has come back. */
 const graceMs = 30_000
 
@@ -49,40 +48,6 @@ const graceMs = 30_000
 export const toleranceMs = 1
 
 type Sent = { readonly atMs: number; readonly size: Size; readonly isExtra: boolean }
-type Result = { readonly atMs: number; readonly isAnswered: boolean; readonly rttMs?: number }
-
-/** Probes of one size. */
-type Tally = {
-  sent: number
-  answered: number
-  lost: number
-  lastSentMs: number
-  /** When the last one was sent that was due, and no extra one. */
-  lastRegularMs: number
-  lostInRow: number
-  /** When the first of these was sent. */
-  lostSinceMs: number
-  answeredInRow: number
-  isBroken: boolean
-  refused: Refusal | undefined
-  /** The results of regular probes, the latest last. */
-  results: Result[]
-}
-
-const tally = (): Tally => ({
-  sent: 0,
-  answered: 0,
-  lost: 0,
-  lastSentMs: -Infinity,
-  lastRegularMs: -Infinity,
-  lostInRow: 0,
-  lostSinceMs: 0,
-  answeredInRow: 0,
-  isBroken: false,
-  refused: undefined,
-  results: [],
-})
-
 export type WayPace = {
   /** How often a small probe is sent. */
   readonly everyMs: number
@@ -95,7 +60,7 @@ export class WayState {
   readonly #everyMs: { readonly [S in Size]: number }
   readonly #countsAll: boolean
   readonly startedMs: number
-  readonly sizes = { small: tally(), full: tally() }
+  readonly sizes = { small: newTally(), full: newTally() }
   readonly #open = new Map<number, Sent>()
   #isLossy = false
   #heardMs = -Infinity
@@ -104,6 +69,8 @@ export class WayState {
   #arrivedMs = -Infinity
   #lastRttMs = 0
   #isOfMemory = false
+  #checkedMs = -Infinity
+  #aliveMs = -Infinity
   #graceUntilMs: number
 
   constructor(target: Target, nowMs: number, { everyMs, countsAll = false }: WayPace) {
@@ -159,6 +126,22 @@ export class WayState {
     if (!this.#isOfMemory) return
     const why = `it was told that the path to ${dst} takes ${mtuBytes} bytes at most, and remembers that`
     this.sizes.full.refused = { by: 'this node', why }
+  }
+
+  /** Takes in whether something else than an echo request was answered, asked for since the way is silent. */
+  noteCheck(isAlive: boolean, nowMs: number): void {
+    this.#checkedMs = nowMs
+    if (isAlive) this.#aliveMs = nowMs
+  }
+
+  /** Whether it is time to look for another sign of life. */
+  isCheckDue(nowMs: number): boolean {
+    return this.isSilent && nowMs - this.#checkedMs >= checkEveryMs
+  }
+
+  /** Whether nothing else is answered either. */
+  isDead(nowMs: number): boolean {
+    return this.isSilent && this.#checkedMs > this.silentSinceMs && nowMs - this.#aliveMs > aliveMs
   }
 
   /** Whether only packets of the full size are lost. */
@@ -357,23 +340,6 @@ export class WayState {
   get rttsMs(): number[] {
     return this.sizes.small.results.flatMap(({ rttMs }) => rttMs ?? []).toSorted((a, b) => a - b)
   }
-}
-
-/** How many were lost in a row, each time. */
-function lostRuns(results: readonly Result[]): number[] {
-  const runs: number[] = []
-  let isRun = false
-  for (const { isAnswered } of results) {
-    if (!isAnswered && isRun) runs[runs.length - 1]!++
-    else if (!isAnswered) runs.push(1)
-    isRun = !isAnswered
-  }
-  return runs
-}
-
-function note(each: Tally, result: Result): void {
-  each.results.push(result)
-  if (each.results.length > windowProbes) each.results.shift()
 }
 
 function placeOf(key: string): number {
