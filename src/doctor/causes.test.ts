@@ -172,6 +172,28 @@ test('a node that answers no echo request while its pods are reached is no findi
   assert.equal(diagnosisOf('ok', ...whole).findings.length, 1, 'only one of several ways is silent')
 })
 
+test('codes and names that an agent makes up are told as they are', () => {
+  const strange = { code: 'constructor', object: 'node/toString', message: 'm (((', how: 'h', remedy: 'r' }
+  const lost = packetOf('node-1', 'node-2', { code: '__proto__' })
+  assert.deepEqual(findingsOf([['node-1', strange]], [lost]).map(short), [
+    ['constructor node/toString', 0],
+    ['CW6102 way/node-1 to node-2', 0],
+  ])
+})
+
+test('an agent whose answer is of no use is not called gone', () => {
+  const answers = clusterOf(2, [], ['node-2']).map((each) =>
+    each.status === undefined
+      ? {
+          ...each,
+          silences: [{ what: 'status', why: 'it answers in the name of node node-1', isStrange: true as const }],
+        }
+      : each,
+  )
+  const [finding] = diagnose(answers, [wholePacket('node-1', 'node-2')]).findings
+  assert.match(finding!.message, /^its agent is there, and its answer is of no use: it answers in the name of/)
+})
+
 const onWire = (from: string, to: string, more: Partial<FollowedPacket['verdict']> = {}) =>
   packetOf(from, to, { last: { node: from, device: 'eth0', place: 'transmit', isExpected: true }, ...more })
 
