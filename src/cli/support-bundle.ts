@@ -1,11 +1,13 @@
 // `causeway support-bundle`: what all agents tell, in one file.
-import { existsSync } from 'node:fs'
+import { lstatSync } from 'node:fs'
 import { type AgentChoice, agentOptions, agentOptionsNote, withAgents } from './agents.ts'
 import { noMore, options, type OptionTable, UsageError } from './args.ts'
 import { writeBundle, type Written } from './bundle/write.ts'
 import { type Action } from './command.ts'
+import { Interrupted, Interruption } from './interruption.ts'
 import { complain, print, printJson } from './output.ts'
 import { Progress } from './progress.ts'
+import { endedBy } from './trace-ask.ts'
 
 const { node: _node, ...everywhere } = agentOptions
 
@@ -20,16 +22,40 @@ function usualName(now: Date): string {
   return `causeway-bundle-${digits.replace('T', '-')}.json.gz`
 }
 
+/** Throws UsageError where the file would take the place of something that is to stay. */
+function checkFree(path: string, mayReplace: boolean): void {
+  const there = lstatSync(path, { throwIfNoEntry: false })
+  if (there === undefined) return
+  // a device or a pipe would be replaced, not written to
+  if (!there.isFile()) throw new UsageError(`${path} is there already, and is no file: give another name`)
+  if (!mayReplace) throw new UsageError(`${path} is there already; --force writes over it`)
+}
+
 async function made(path: string, choice: AgentChoice): Promise<Written> {
+  const interruption = new Interruption()
   return withAgents(choice, async (agents) => {
     using progress = new Progress(agents.length)
+    const during = async (node: string, ask: () => Promise<void>): Promise<void> => progress.during(node, ask)
     try {
-      return await writeBundle(path, agents, async (node, ask) => progress.during(node, ask))
+      const asked = agents.map((each) => ({ ...each, transport: endedBy(each.transport, interruption.signal) }))
+      return await writeBundle(path, asked, during, interruption.signal)
     } catch (error) {
+      if (error instanceof Interrupted) throw error
       throw new UsageError(`${path} cannot be written`, { cause: error })
     }
   })
 }
+
+function tell(path: string, { answers, silences }: Written, isJson: boolean): void {
+  if (isJson) {
+    printJson({ file: path, answers, silences })
+    return
+  }
+  print(`${path}: ${answers} answers`)
+  for (const { node, why } of silences) complain(`${node}: ${why}`)
+}
+
+const statusOf = ({ answers, silences }: Written): number => (answers === 0 ? 3 : silences.length > 0 ? 1 : 0)
 
 export const supportBundleCommand: Action = {
   name: 'support-bundle',
@@ -47,12 +73,15 @@ ${agentOptionsNote}`,
     const { values, positionals } = options(args, bundleOptions)
     const [path = usualName(new Date()), ...more] = positionals
     noMore(more)
-    if (existsSync(path) && values.force !== true)
-      throw new UsageError(`${path} is there already; --force writes over it`)
-    const { answers, silences } = await made(path, values)
-    if (values.json === true) printJson({ file: path, answers, silences })
-    else print(`${path}: ${answers} answers`)
-    if (values.json !== true) for (const { node, why } of silences) complain(`${node}: ${why}`)
-    return answers === 0 ? 3 : silences.length > 0 ? 1 : 0
+    checkFree(path, values.force === true)
+    try {
+      const written = await made(path, values)
+      tell(path, written, values.json === true)
+      return statusOf(written)
+    } catch (error) {
+      if (!(error instanceof Interrupted)) throw error
+      complain(`causeway: ${error.message}; no file was written`)
+      return error.exitStatus
+    }
   },
 }

@@ -17,7 +17,7 @@ export function isBusy(outcome: Outcome<unknown>): boolean {
 }
 
 /** The transport, whose requests end by `signal` too. */
-function endedBy(transport: AgentTransport, signal: AbortSignal): AgentTransport {
+export function endedBy(transport: AgentTransport, signal: AbortSignal): AgentTransport {
   return { ...transport, send: (request, limit) => transport.send(request, AbortSignal.any([limit, signal])) }
 }
 

@@ -1,14 +1,17 @@
 // A trace of a bundle as text, and for programs. Pure.
 import { type Direction, type Prediction } from '#/trace/types.ts'
-import { type Foretold, foretoldStatus } from './trace-foretold.ts'
+import { type Foretold } from './trace-foretold.ts'
+import { type ForetoldOutcome } from './trace-foretold-verdict.ts'
 import { hanging, predictionText, titleOf } from './trace-text.ts'
 
-const marks = { arrives: '', ends: 'WOULD END: ', untold: 'NOT KNOWN: ' } as const
+const marks = { arrives: '', closed: 'closed: ', ends: 'WOULD END: ', untold: 'NOT KNOWN: ' } as const
+
+export const foretoldStatus = ({ outcome }: { readonly outcome: ForetoldOutcome }): 0 | 1 | 3 =>
+  outcome === 'arrives' ? 0 : outcome === 'untold' ? 3 : 1
 
 export function renderForetold(told: Foretold, width: number): string {
-  const { predictions, outcome, text, obstacle, madeAtMs, silences } = told
+  const { predictions, outcome, text, remedy, obstacle, madeAtMs, silences } = told
   const code = obstacle?.step.code
-  const remedy = obstacle?.step.remedy
   const silent = outcome === 'untold' ? [] : silences.map(({ node, why }) => hanging(`${node}: ${why}`, '! ', width))
   const verdict = `${marks[outcome]}${text}${code === undefined ? '' : ` [${code}]`}`
   return [
@@ -36,8 +39,8 @@ const placesOf = (predictions: readonly Prediction[]) =>
   )
 
 export function foretoldJson(told: Foretold) {
-  const { probe, predictions, outcome, text, obstacle, behind, madeAtMs, silences } = told
-  const { code, remedy, kind, device, pod } = obstacle?.step ?? {}
+  const { probe, predictions, outcome, text, remedy, obstacle, behind, madeAtMs, silences } = told
+  const { code, kind, device, pod } = obstacle?.step ?? {}
   const direction: Direction | undefined = obstacle?.direction
   return {
     isForetold: true,

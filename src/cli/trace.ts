@@ -120,8 +120,8 @@ const ofPackets = ['pcap', 'bytes', 'ways', 'lab', 'kubeconfig', 'context', 'age
 async function tellOfBundle(path: string, asked: TraceOptions, values: Besides): Promise<number> {
   const other = ofPackets.find((name) => values[name] !== undefined)
   if (other !== undefined) throw new UsageError(`--${other}: a bundle has no packets and no agents`)
-  const { foretell, foretoldStatus } = await import('./trace-foretold.ts')
-  const { foretoldJson, renderForetold } = await import('./trace-foretold-text.ts')
+  const { foretell } = await import('./trace-foretold.ts')
+  const { foretoldJson, foretoldStatus, renderForetold } = await import('./trace-foretold-text.ts')
   const told = await foretell(path, asked)
   if (values.json === true) printJson(foretoldJson(told))
   else print(renderForetold(told, tableWidth()))
@@ -141,7 +141,7 @@ Where the packet ends, the first place is told at which it was to be seen and wa
 
 Exit status 0: answered; 1: not; 2: wrong use; 3: it cannot be told, since agents do not answer or kernels do not show packets; 4: a datagram came to a process, which did not answer in time.
 
-With --bundle no packet is sent: the kernels of the nodes of a support bundle are asked what they would do, as they were then. Exit status 0: the packet would be answered; 1: it would not; 3: a node on the way is not told.
+With --bundle no packet is sent: the kernels of the nodes of a support bundle are asked what they would do, as they were then. Exit status 0: the packet would be answered; 1: it would not, or no process listened at that port; 3: something on the way is not told.
 
 ${agentOptionsNote}`,
   options: traceOptions,

@@ -22,9 +22,10 @@ test('what Node objects alone show is told as the controller tells it', () => {
   assert.deepEqual(idsIn([a, b], '10.244.0.0/16'), [])
   assert.deepEqual(idsIn([a, b, node('c')], '10.244.0.0/23'), ['CW1109 node/c'])
   assert.deepEqual(idsIn([a, b, node('c')], '10.244.0.0/22'), [])
-  assert.deepEqual(idsIn([a, node('c', '10.244.0.0/24')], '10.244.0.0/16'), ['CW1103 node/c'])
+  assert.deepEqual(idsIn([a, node('c', '10.244.0.0/24')], '10.244.0.0/16'), [])
   assert.deepEqual(idsIn([a, node('c', '192.168.7.0/24')], '10.244.0.0/16'), ['CW1105 node/c'])
-  assert.deepEqual(idsIn([node('c', '10.244.0.0/16')], '10.244.0.0/16'), [])
+  assert.deepEqual(idsIn([a, node('c', '10.244.0.0/16')], '10.244.0.0/16'), [])
+  assert.deepEqual(idsIn([a, node('c', '10.0.0.0/8')], '10.244.0.0/16'), ['CW1110 node/c'])
   assert.deepEqual(idsIn([a], '10.244.0.0/16', 'fd10:244::/48'), ['CW1111 node/a'])
 })
 

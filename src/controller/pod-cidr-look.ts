@@ -1,4 +1,5 @@
-// What the controller would tell of the pod CIDRs of all nodes, for who has the Node objects and does not run it. Pure.
+// What the controller would tell of the pod CIDRs of all nodes, for who has the Node objects and does not run it. Which of two nodes with one pod CIDR is
+// in the wrong agents know better, and tell. Pure.
 import { type Family, Prefix } from '#/lib/addr.ts'
 import { type KubeNode, podCIDRsOf } from '#/model/kubernetes.ts'
 import { oneOfEach, type Problem } from '#/model/problems.ts'
@@ -28,5 +29,5 @@ export function podCidrProblemsIn(nodes: readonly KubeNode[], clusterCIDRs: read
     return Math.max(maskSize(family, held), shortest)
   }
   const { problems } = planPodCidrs({ clusterCIDRs, nodeMaskSizes: { 4: sizeOf(4), 6: sizeOf(6) } }, holders)
-  return oneOfEach(problems.map(podCidrProblem))
+  return oneOfEach(problems.filter(({ kind }) => kind !== 'overlap').map(podCidrProblem))
 }

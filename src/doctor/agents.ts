@@ -68,11 +68,16 @@ export function silentAgents(answers: readonly NodeAnswers[], dead: ReadonlySet<
   })
 }
 
+/** So long nothing was heard of the API. */
+const cutOffMs = 15_000
+
 /** Agents that go by what they knew: the API does not answer them. */
 export function cutFromApi(answers: readonly NodeAnswers[]): Sign[] {
-  return answers.flatMap(({ node, status }) => {
+  return answers.flatMap(({ node, status, facts }) => {
     if (status === undefined || status.api.phase !== 'backoff') return []
     const { lastError = 'it says no reason', lastEventAtMs } = status.api
+    // a watch that ends is begun anew: that is no news
+    if (lastEventAtMs !== undefined && facts !== undefined && facts.nowMs - lastEventAtMs < cutOffMs) return []
     const since =
       lastEventAtMs === undefined ? '' : `; the last that it heard of is of ${new Date(lastEventAtMs).toISOString()}`
     return [

@@ -93,6 +93,15 @@ test('what one maker did to a node in both families is one finding', () => {
   assert.deepEqual(finding!.objects, ['route/10.244.1.0/24', 'route/fd10:244:0:1::/64'])
 })
 
+test('a claim to a whole cluster CIDR is the cause of its overlaps', () => {
+  const wide = told('CW1110', 'node/wide')
+  assert.deepEqual(findingsOf([['node-1', wide, told('CW1103', 'node/wide')]]).map(short), [['CW1110 node/wide', 1]])
+  assert.deepEqual(findingsOf([['node-1', wide, told('CW1103', 'node/other')]]).map(short), [
+    ['CW1110 node/wide', 0],
+    ['CW1103 node/other', 0],
+  ])
+})
+
 test('a node that reaches no other is one finding; one way between others that do is another', () => {
   const lost = [packetOf('node-1', 'node-2'), packetOf('node-3', 'node-1')]
   assert.deepEqual(findingsOf([], [...lost, wholePacket('node-2', 'node-3')]).map(short), [['CW6102 node/node-1', 1]])

@@ -34,6 +34,12 @@ const chainOrder = ['CW7006', 'CW7001', 'CW7004']
 const isOfChain = (cause: Sign, { object, message }: Sign): boolean =>
   object === cause.object || message.includes(`table ${cause.object.replace('chain/', '').replace(/ \S+$/, '')} `)
 
+/** A claim to too much overlaps those of others. */
+const sameClaim: Readonly<Record<string, readonly string[]>> = { CW1103: ['CW1105', 'CW1110'] }
+
+const isSameClaim = (cause: Sign, sign: Sign): boolean =>
+  cause.object === sign.object && sameClaim[sign.code]?.includes(cause.code) === true
+
 const certain = 100
 
 /** How well a sign is explained; 0: not at all. */
@@ -44,9 +50,10 @@ function explained(cause: Sign, sign: Sign): number {
     const isMaker = chainOrder.indexOf(cause.code) > chainOrder.indexOf(sign.code)
     return isMaker && touches(cause.extent, sign.extent) && isOfChain(cause, sign) ? certain : 0
   }
+  if (isSameClaim(cause, sign)) return certain
   if (rank(cause) >= rank(sign)) return 0
   if (loss !== undefined && isBlamed(cause, loss)) return certain
-  if (cause.needs === 'blame') return 0
+  if (cause.needs === 'blame' && loss !== undefined) return 0
   if (!isOfHarm(cause, sign) || !touches(cause.extent, sign.extent)) return 0
   if (loss !== undefined && !isAtPlace(cause, loss)) return 0
   const isThere = loss?.node !== undefined && cause.extent.at === loss.node
@@ -88,12 +95,18 @@ function causesOf(signs: readonly Sign[]): Map<Sign, Sign> {
   const losses = signs.filter(({ loss }) => loss !== undefined)
   const told = signs.filter(({ loss }) => loss === undefined)
   const made = told.filter((sign) => !isSeen(sign))
-  find(made, made)
+  const certainly = made.filter(({ needs }) => needs !== 'blame')
+  find(made, certainly)
   find(losses, made)
+  const met = [...new Set(losses.flatMap((loss) => found.get(loss) ?? []))]
+  find(
+    made.filter((sign) => !found.has(sign) && !met.includes(sign)),
+    met,
+  )
   for (const sign of told.filter(isSeen)) {
     const own = lossesOn(sign, losses)
     const known = own.flatMap((loss) => found.get(loss) ?? [])
-    find([sign], own.length === 0 ? made : known)
+    find([sign], own.length === 0 ? certainly : known)
   }
   find(
     losses.filter((loss) => !found.has(loss)),

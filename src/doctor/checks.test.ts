@@ -129,6 +129,14 @@ test('programs of others and offloads count only where a trace blames them', () 
   )
   assert.deepEqual(idsWith('TC_EGRESS', 'node-1'), ['CW6101 program/eth0 egress'])
   assert.deepEqual(idsWith('TC_EGRESS', 'node-2'), ['CW6101 node/node-2'])
+  // what agents tell of the way follows from it as well
+  const broken = answers.map((each) =>
+    each.node === 'node-1' ? { ...each, status: { ...each.status!, problems: [told('CW1306', 'node/node-2')] } } : each,
+  )
+  assert.deepEqual(
+    diagnose(broken, [packetOf('node-1', 'node-2', drop('TC_EGRESS', 'node-1'))]).findings.map(({ code }) => code),
+    ['CW6101'],
+  )
   // the sender has computed what the receiver finds wrong
   assert.deepEqual(idsWith('TCP_CSUM', 'node-2'), ['CW8103 device/eth0'])
 })

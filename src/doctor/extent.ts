@@ -7,14 +7,21 @@ import { type Concern, type ProblemEntry } from '#/model/problem-entry.ts'
 import { type Extent, type NodeAnswers } from './types.ts'
 
 /** What texts may name: nodes, and the ranges and addresses of each. */
-export type Names = { readonly nodes: readonly string[]; readonly owners: readonly (readonly [Prefix, string])[] }
+export type Names = {
+  readonly nodes: ReadonlySet<string>
+  readonly owners: readonly (readonly [Prefix, string])[]
+  /** The owners by the very words. */
+  readonly byText: ReadonlyMap<string, readonly string[]>
+}
 
 export function namesIn(answers: readonly NodeAnswers[]): Names {
-  const owners = new Map<string, readonly [Prefix, string]>()
+  const byText = new Map<string, string[]>()
+  const nodes = new Set(answers.map(({ node }) => node))
   const own = (text: string, node: string): void => {
-    const prefix = Prefix.tryParse(text) ?? Addr.tryParse(text)
-    if (prefix !== undefined)
-      owners.set(`${text} ${node}`, [prefix instanceof Addr ? Prefix.host(prefix) : prefix, node])
+    const known = byText.get(text)
+    if (known === undefined) byText.set(text, [node])
+    else if (!known.includes(node)) known.push(node)
+    nodes.add(node)
   }
   for (const { node, status } of answers) {
     for (const cidr of status?.podCIDRs ?? []) own(cidr, node)
@@ -23,8 +30,12 @@ export function namesIn(answers: readonly NodeAnswers[]): Names {
       if (verdict.tunnel !== undefined) own(verdict.tunnel.dst, verdict.node)
     }
   }
-  const nodes = new Set([...answers.map(({ node }) => node), ...[...owners.values()].map(([, node]) => node)])
-  return { nodes: [...nodes], owners: [...owners.values()] }
+  const owners = [...byText].flatMap(([text, of]) => {
+    const addr = Addr.tryParse(text)
+    const prefix = addr === undefined ? Prefix.tryParse(text) : Prefix.host(addr)
+    return prefix === undefined ? [] : of.map((node) => [prefix, node] as const)
+  })
+  return { nodes, owners, byText }
 }
 
 export function concernOf(code: string): Concern {
@@ -33,7 +44,9 @@ export function concernOf(code: string): Concern {
 
 const addressWords = /(?<![\w:.])(?:\d{1,3}(?:\.\d{1,3}){3}|[0-9a-f]{0,4}(?::[0-9a-f]{0,4}){2,7})(?:\/\d{1,3})?/g
 
-function ownersOf(word: string, { owners }: Names): string[] {
+function ownersOf(word: string, { owners, byText }: Names): readonly string[] {
+  const known = byText.get(word)
+  if (known !== undefined) return known
   const addr = Addr.tryParse(word)
   const prefix = addr === undefined ? Prefix.tryParse(word) : Prefix.host(addr)
   if (prefix === undefined) return []
@@ -43,7 +56,8 @@ function ownersOf(word: string, { owners }: Names): string[] {
 /** The other nodes that a text names, by name, pod CIDR or address; undefined where it names none, or says that there are more. */
 export function peersIn(text: string, at: string, names: Names): string[] | undefined {
   if (/ and \d+ more/.test(text)) return undefined
-  const named = names.nodes.filter((node) => new RegExp(`(?<![\\w.-])${RegExp.escape(node)}(?![\\w-])`).test(text))
+  const words = (text.match(/[\w.-]+/g) ?? []).map((word) => word.replace(/\.+$/, ''))
+  const named = words.filter((word) => names.nodes.has(word))
   const byAddr = [...text.matchAll(addressWords)].flatMap(([word]) => ownersOf(word, names))
   const peers = [...new Set([...named, ...byAddr])].filter((node) => node !== at).toSorted()
   return peers.length === 0 ? undefined : peers
@@ -69,7 +83,7 @@ export const isOfWay = (code: string): boolean => ofWays.has(code)
 export function extentOf({ code, object, message }: ToldProblem, node: string, names: Names): Extent {
   const concern = concernOf(code)
   if (object.startsWith('pod/')) return { at: node, pods: [nameOf(object)] }
-  const isOfNode = object.startsWith('node/') && (concern === 'node' || names.nodes.includes(nameOf(object)))
+  const isOfNode = object.startsWith('node/') && (concern === 'node' || names.nodes.has(nameOf(object)))
   // what a Node object says, all nodes go by
   if (concern === 'node' && isOfNode && !isOfWay(code)) return { at: nameOf(object) }
   const families = familiesIn(`${object} ${message}`)

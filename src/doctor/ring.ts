@@ -24,15 +24,21 @@ function gatewaysOf(cidrs: readonly string[]): Map<Family, string> {
   return new Map(prefixes.toReversed().map((cidr) => [cidr.family, String(cidr.at(1))]))
 }
 
+/** The pod CIDRs of nodes that do not answer, as others know them. */
+function cidrsOfSilent(all: readonly NodeAnswers[]): Map<string, Set<string>> {
+  const found = new Map(all.filter(({ status }) => status === undefined).map(({ node }) => [node, new Set<string>()]))
+  if (found.size > 0)
+    for (const { status } of all) for (const { node, podCIDR } of status?.verdicts ?? []) found.get(node)?.add(podCIDR)
+  return found
+}
+
 function endsOf(all: readonly NodeAnswers[]): Ends[] {
-  return all.map((each) => {
-    const told = all.flatMap(({ status }) => status?.verdicts ?? []).filter(({ node }) => node === each.node)
-    return {
-      node: each.node,
-      pods: podsOf(each),
-      gateways: gatewaysOf(each.status?.podCIDRs ?? [...new Set(told.map(({ podCIDR }) => podCIDR))]),
-    }
-  })
+  const silent = cidrsOfSilent(all)
+  return all.map((each) => ({
+    node: each.node,
+    pods: podsOf(each),
+    gateways: gatewaysOf(each.status?.podCIDRs ?? [...(silent.get(each.node) ?? [])]),
+  }))
 }
 
 function senderOf({ node, pods }: Ends, family: Family): PacketEnd {
@@ -100,13 +106,15 @@ export function ringOf(answers: readonly NodeAnswers[], about?: string): Ring {
   return { packets: wanted.slice(0, mostPackets), left: Math.max(0, wanted.length - mostPackets) }
 }
 
-/** An echo in each family from one node to another; none where the sender does not answer. */
-export function wayPacket(answers: readonly NodeAnswers[], from: string, to: string): PlannedPacket[] {
-  if (answers.find(({ node }) => node === from)?.status === undefined) return []
-  const nodes = endsOf(answers)
-  const [sender, receiver] = [from, to].map((name) => nodes.find(({ node }) => node === name))
-  if (sender === undefined || receiver === undefined) return []
-  return families.flatMap((family) => packetOf([sender, receiver], family, 'icmp'))
+/** Makes an echo in each family from one node to another; none where the sender does not answer. */
+export function wayPackets(answers: readonly NodeAnswers[]): (from: string, to: string) => PlannedPacket[] {
+  const ends = new Map(endsOf(answers).map((each) => [each.node, each]))
+  const answering = new Set(answers.flatMap(({ node, status }) => (status === undefined ? [] : [node])))
+  return (from, to) => {
+    const [sender, receiver] = [ends.get(from), ends.get(to)]
+    if (sender === undefined || receiver === undefined || !answering.has(from)) return []
+    return families.flatMap((family) => packetOf([sender, receiver], family, 'icmp'))
+  }
 }
 
 /** Other pods of the same two nodes, for a packet that policies deny: they deny it between these pods, and say nothing of the way. */

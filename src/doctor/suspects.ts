@@ -1,10 +1,11 @@
-// Ways of which something may be wrong, and of which no packet has said so: a packet is sent on each of them, so that what is found is found by packets. Pure.
+// Ways of which something may be wrong, and of which no packet has said so: a packet is sent on each of them, so that what is found is found by
+// packets. Pure.
 import { neighbourSigns } from './neighbours.ts'
 import { natureOf } from './ranks.ts'
 import { type Names } from './extent.ts'
 import { ownProblems } from './agents.ts'
 import { type NodeAnswers, type PlannedPacket } from './types.ts'
-import { wayPacket } from './ring.ts'
+import { wayPackets } from './ring.ts'
 
 const mostSuspects = 16
 
@@ -39,7 +40,8 @@ export function suspectPackets(
   const known = new Set(
     planned.map(({ from, to, protocol, family }) => `${from.node} ${to.node} ${protocol} ${family}`),
   )
-  const packets = suspectWays(answers, names).flatMap(({ from, to }) => wayPacket(answers, from, to))
+  const packetsOf = wayPackets(answers)
+  const packets = suspectWays(answers, names).flatMap(({ from, to }) => packetsOf(from, to))
   const wanted = packets.filter(({ from, to, protocol, family }) => {
     const key = `${from.node} ${to.node} ${protocol} ${family}`
     if (known.has(key)) return false

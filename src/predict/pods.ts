@@ -1,6 +1,7 @@
 // The parts of the way that are in a pod's namespace: what the sender's kernel does, and what the receiver's.
 import { type Addr } from '#/lib/addr.ts'
 import { frameFit, routeFit } from '#/trace/predict-mtu.ts'
+import { type Step } from '#/trace/types.ts'
 import { type At, type Mend, nobodyStep, passes, stops } from '#/trace/predict-steps.ts'
 import { intoPod, outOfPod, received, sent } from '#/trace/predict-way.ts'
 import { factsOf, type PredictPod, type Prediction } from './context.ts'
@@ -170,6 +171,12 @@ export async function receiveInPod(prediction: Prediction, pod: PredictPod): Pro
   deliver(prediction, kernel, pod.pod)
 }
 
+const nobodyWaits = 'no process of'
+
+/** Whether the step says that the packet arrives, and that no process waits for it. */
+export const isClosedPort = ({ kind, text }: Pick<Step, 'kind' | 'text'>): boolean =>
+  kind === 'deliver' && text.startsWith(nobodyWaits)
+
 /** Whether a process waits for the packet; in the node's namespace, or a pod's. */
 export function deliver(prediction: Prediction, kernel = prediction.kernel, pod?: string): void {
   const { packet } = prediction
@@ -194,7 +201,7 @@ export function deliver(prediction: Prediction, kernel = prediction.kernel, pod?
       'deliver',
       isWaiting
         ? `a process of ${whose} waits on ${name}`
-        : `no process of ${whose} waits on ${name}: its kernel ${refusal}`,
+        : `${nobodyWaits} ${whose} waits on ${name}: its kernel ${refusal}`,
       at,
     ),
   )

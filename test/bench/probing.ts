@@ -55,6 +55,8 @@ const shapes = [
 ] as const
 
 const goalMs = 5_000
+/** What probes tell; that a cable is out, the node itself sees at its device. */
+const probedCodes: ReadonlySet<string> = new Set(['CW1306', 'CW1307', 'CW8101', 'CW8102'])
 const pollMs = 20
 const longestMs = 60_000
 /** As many as make one problem are many, and a lab is not. */
@@ -98,7 +100,7 @@ async function detect(lab: BenchLab, ways: Ways, fault: string): Promise<number>
     for (;;) {
       const codes = await ways.told()
       const tookMs = monotonicMs() - sinceMs
-      if (codes.some((code) => code.startsWith('CW13') || code.startsWith('CW81'))) return tookMs
+      if (codes.some((code) => probedCodes.has(code))) return tookMs
       if (tookMs > longestMs) throw new RigError(`${fault} is not told within ${longestMs / 1000} s`)
       await sleep(pollMs)
     }

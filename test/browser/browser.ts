@@ -68,8 +68,9 @@ export class PageBrowser implements AsyncDisposable {
   }
 
   static async start(): Promise<PageBrowser> {
-    // the pages are our own files, and root has no sandbox
-    return new PageBrowser(await chromium.launch({ executablePath: '/usr/bin/chromium', args: ['--no-sandbox'] }))
+    // the pages are our own files, and root has no sandbox; containers have little shared memory
+    const args = ['--no-sandbox', '--disable-dev-shm-usage']
+    return new PageBrowser(await chromium.launch({ executablePath: '/usr/bin/chromium', args }))
   }
 
   /** A page that is there, with other content. */

@@ -1,4 +1,5 @@
-// `causeway doctor` of a lab: what it says of one in which all is well, of agents that do not answer, and while somebody breaks it. Every fault: test/faults.
+// `causeway doctor` of a lab: what it says of one in which all is well, of agents that do not answer, and while somebody breaks it. All faults:
+// test/faults.
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'

@@ -16,7 +16,7 @@ import { causeway, eventually, run, TestLab } from './harness.ts'
 const samples = [
   'forward-drop-nft',
   'rule-before-main',
-  'leftover-program',
+  'checksums-spoiled',
   'node-cidr-overlap',
   'ip-forward-fight',
   'agent-dead',

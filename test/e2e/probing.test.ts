@@ -1,6 +1,7 @@
 // A way between nodes that breaks, as its operator sees it: in status, on the Node object, in Events and in metrics.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { causeway, eventually, must, run, TestLab } from './harness.ts'
 
 test('a tunnel that breaks is told everywhere, and so is its end', async () => {
@@ -36,4 +37,16 @@ test('a tunnel that breaks is told everywhere, and so is its end', async () => {
   must(causeway, 'lab', 'mend', '--name', lab.name)
   await eventually('it is over', () => /^ways: 4 of 4 answer/m.test(status()) && !/CW1306/.test(status()))
   assert.equal(condition(), 'True PacketsAreLost', 'not taken back at once')
+
+  // a firewall that refuses echo requests alone, while packets of pods arrive
+  for (const node of ['node-1', 'node-2'])
+    lab.mustInside(
+      node,
+      'nft',
+      'add table inet t; add chain inet t in { type filter hook input priority 0; }; add rule inet t in icmp type echo-request drop; add rule inet t in icmpv6 type echo-request drop',
+    )
+  await eventually('nothing is known of the ways', () => /^ways: 0 of 4 answer, 4 not known/m.test(status()))
+  await sleep(10_000)
+  assert.match(status(), /^node-1: ready, /m)
+  assert.doesNotMatch(status(), /CW/)
 })

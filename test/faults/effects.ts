@@ -19,7 +19,10 @@ export type Struck = {
 export type Effect = {
   /** Whether a probe fails; undefined: it may, or not. */
   readonly fails: (probe: Probed, struck: Struck) => boolean | undefined
-  /** Where a trace says that a packet ends which is lost between the two nodes: at the struck node unless it is said otherwise. nowhere: it arrives under another address. */
+  /**
+   * Where a trace says that a packet ends which is lost between the two nodes: at the struck node unless it is said otherwise. nowhere: it arrives,
+   * under another address.
+   */
   readonly ends?: 'peer' | 'wire' | 'anywhere' | 'nowhere'
   /** Asserts what else is to be seen. */
   readonly seen?: (struck: Struck) => void

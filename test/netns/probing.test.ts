@@ -5,6 +5,7 @@ import { test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import { type Clock, systemClock } from '#/cluster/clock.ts'
 import { ManualClock } from '#/cluster/testing/manual-clock.ts'
+import { answersTcp } from '#/agent/probing/tcp-answer.ts'
 import { openProbeSocket } from '#/agent/probing/echo-sockets.ts'
 import { type Peers, Probing, type ProbingDeps } from '#/agent/probing/probing.ts'
 import { NftClient } from '#/kernel/nftables.ts'
@@ -13,6 +14,7 @@ import { silent } from '#/lib/log.ts'
 import { type Verdict } from '#/model/verdict.ts'
 import { nodeTable } from '#/plan/filter.ts'
 import { noRemotePlan } from '#/plan/remote-plan.ts'
+import { tcpSocket } from '#/sys/socket.ts'
 import { TestNetns } from './namespace.ts'
 
 const own = { 4: '172.30.1.1', 6: 'fd30::1' } as const
@@ -91,6 +93,8 @@ class Scene implements Disposable {
           onChange: () => this.changes++,
           log: silent,
           clock: fastClock,
+          answers: async (src, dst) =>
+            answersTcp(src, dst, ({ family }) => this.host.netns.run(() => tcpSocket(family)), 100),
           openSocket: (src) => this.host.netns.run(() => openProbeSocket(src)),
           ...deps,
         }),
@@ -156,6 +160,20 @@ test('a way that breaks is told of, and a way through which only small packets g
   await until(() => probing.problems.length > 0, 'what the own device does not take is told')
   await until(() => statesOf(probing).every((each) => each.endsWith('small only')), 'all ways are narrow')
   assert.match(textsOf(probing), /172\.30\.2\.2 are lost \(this node says: /)
+})
+
+test('a firewall that refuses echo requests alone breaks nothing', async () => {
+  using scene = new Scene()
+  await using probing = scene.probing()
+  probing.start()
+  await until(() => statesOf(probing).join() === allOk.join(), 'all answers')
+  scene.peer.sh(`nft 'add table inet t; add chain inet t in { type filter hook input priority 0; }
+    add rule inet t in icmp type echo-request drop; add rule inet t in icmpv6 type echo-request drop'`)
+  await until(() => statesOf(probing).every((each) => each.endsWith('unknown')), 'nothing is known any more')
+  await delay(2_000)
+  assert.deepEqual([textsOf(probing), probing.isolation, scene.changes], ['', undefined, 0])
+  const { ways } = await probing.probe({ nodes: ['node-2'], count: 1 })
+  assert.ok(ways.every(({ state }) => state === 'unknown'))
 })
 
 test('connection tracking has one entry for each way, however many probes went', async () => {

@@ -7,17 +7,15 @@ import { setProbing } from '#/sys/ip-options.ts'
 import { closeFd, SysError } from '#/sys/libc.ts'
 import { bindTo, icmpSocket, realtimeMs, receivedAtMs, receiveFrom, sendTo, setReceiveBuffer } from '#/sys/socket.ts'
 import { cookieBytes, echoRequestType, encodeEchoRequest, icmpTypes, parseIcmp } from '#/wire/icmp/packet.ts'
-import { type Refusal } from './way-state.ts'
+import { type Refusal } from './tally.ts'
 
 /**
  * The identifier of all probes. Connection tracking keeps one entry for each identifier and pair of addresses, which the next probe renews: with
  * one for all there are no more entries than ways.
  */
 export const probeId = 0xca05
-/** The start of the cookie, by which agents know probes of other agents; what follows is different for each agent and start, but for the last byte. */
+/** The first half of the cookie, by which agents know probes of other agents; the second half is different for each agent and start. */
 const mark = new TextEncoder().encode('CWpr')
-/** The last byte of the cookie: whether packets of the other node arrive here. It may be told not to answer, and is not called silent for that. */
-const arrivalAt = cookieBytes - 1
 /** Room for the answers of one second, also where packets have 9,000 bytes. */
 const receiveBufferBytes = 2 << 20
 /** Received in one go: others have their turn in between. */
@@ -27,17 +25,10 @@ const largestBytes = 65_535
 export type Received =
   | { readonly kind: 'answer'; readonly seq: number; readonly atMs: number | undefined }
   | { readonly kind: 'refusal'; readonly seq: number; readonly refusal: Refusal }
-  /** A probe of another agent, which says whether packets of this node arrive there. */
-  | { readonly kind: 'probe'; readonly from: Addr; readonly hasArrived: boolean }
+  /** A probe of another agent. */
+  | { readonly kind: 'probe'; readonly from: Addr }
 
-export type Sending = {
-  readonly src: Addr
-  readonly dst: Addr
-  readonly seq: number
-  readonly sizeBytes: number
-  /** Whether packets of the other node arrive here. */
-  readonly hasArrived: boolean
-}
+export type Sending = { readonly src: Addr; readonly dst: Addr; readonly seq: number; readonly sizeBytes: number }
 
 /** Opens the socket that has this address; in another network namespace, when tests want it so. */
 export type OpenSocket = (src: Addr) => number
@@ -57,9 +48,6 @@ export function openProbeSocket(src: Addr): number {
   }
 }
 
-const isSame = (a: Uint8Array, b: Uint8Array, bytes: number): boolean =>
-  equalBytes(a.subarray(0, bytes), b.subarray(0, bytes))
-
 export class EchoSockets implements Disposable {
   readonly #open: OpenSocket
   readonly #sockets = new Map<string, { readonly fd: number; readonly src: Addr }>()
@@ -71,10 +59,9 @@ export class EchoSockets implements Disposable {
   }
 
   /** Sends one request. Returns the clock of `atMs` when it went, or why it could not be sent. */
-  send({ src, dst, seq, sizeBytes, hasArrived }: Sending): number | Refusal {
+  send({ src, dst, seq, sizeBytes }: Sending): number | Refusal {
     try {
-      const cookie = this.#cookie.with(arrivalAt, hasArrived ? 1 : 0)
-      const bytes = encodeEchoRequest(dst.family, { id: probeId, seq, cookie, sizeBytes })
+      const bytes = encodeEchoRequest(dst.family, { id: probeId, seq, cookie: this.#cookie, sizeBytes })
       const fd = this.#socketOf(src)
       const atMs = realtimeMs()
       sendTo(fd, bytes, dst)
@@ -126,13 +113,9 @@ export class EchoSockets implements Disposable {
     const { seq } = packet
     switch (packet.kind) {
       case 'reply':
-        return isSame(packet.cookie, this.#cookie, arrivalAt)
-          ? { kind: 'answer', seq, atMs: receivedAtMs(fd) }
-          : undefined
+        return equalBytes(packet.cookie, this.#cookie) ? { kind: 'answer', seq, atMs: receivedAtMs(fd) } : undefined
       case 'request':
-        return isSame(packet.cookie, mark, mark.length)
-          ? { kind: 'probe', from, hasArrived: packet.cookie[arrivalAt] === 1 }
-          : undefined
+        return equalBytes(packet.cookie.subarray(0, mark.length), mark) ? { kind: 'probe', from } : undefined
       case 'error': {
         const { words, mtuBytes } = packet
         const by = this.#sockets.has(String(from)) ? 'this node' : String(from)

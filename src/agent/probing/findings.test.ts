@@ -12,6 +12,7 @@ const fine: Fate = () => 1
 /** The ways to some nodes, all of which go on together. */
 class Scene {
   readonly sims = new Map<string, SimulatedWay>()
+  readonly heard = new Set<string>()
   nowMs = 0
 
   add(...targets: readonly Target[]): void {
@@ -30,11 +31,6 @@ class Scene {
     }
   }
 
-  /** What was counted of the tunnel of a node in the last 15 s. */
-  count(node: string, comes: boolean): void {
-    this.sims.get(`${node} pod IPv4`)!.way.noteTunnel({ sinceMs: this.nowMs - 15_000, comes })
-  }
-
   pass(ms: number): void {
     for (const sim of this.sims.values()) sim.pass(ms)
     this.nowMs += ms
@@ -47,6 +43,7 @@ class Scene {
         node,
         sims.map(({ way }) => way),
         this.nowMs,
+        (end) => this.heard.has(end),
       ),
     )
   }
@@ -79,7 +76,7 @@ test('a tunnel that is broken is told with what is reached all the same, and at 
     [scene.found.lasting.length, scene.found.broken, scene.found.isolation],
     [1, new Set(['node-2']), undefined],
   )
-  scene.sims.get('node-2 pod IPv4')!.way.hear(scene.nowMs, false)
+  scene.sims.get('node-2 pod IPv4')!.way.hear(scene.nowMs)
   assert.match(scene.told[0]!, /; packets of node-2 arrive here$/)
   assert.ok(scene.states.includes('pod one way'))
 })
@@ -124,7 +121,7 @@ test('a tunnel that has never answered is told after half a minute, where the no
     scene.told.join('\n'),
     /^CW1306 node\/node-2: node-2: no answer since .* from its gateway 10\.244\.2\.1 through the tunnel/,
   )
-  scene.count('node-2', true)
+  scene.heard.add('172.30.1.2')
   assert.deepEqual([scene.told, scene.states], [[], ['node ok', 'pod unknown']], 'it may be told not to answer')
   const dark = new Scene()
   dark.node('node-2')
@@ -168,8 +165,6 @@ test('many nodes make one problem of this node, and all for a minute mean that t
   ])
   assert.equal(scene.found.isolation, undefined)
   scene.pass(60_000)
-  assert.equal(scene.found.isolation, undefined, 'whether the tunnels are busy is not counted yet')
-  for (const name of names) scene.count(name, false)
   assert.match(scene.found.isolation!, /^no other node answers what goes as packets of pods over IPv4: node-2, /)
   scene.fate(fine, 'pod', 'node-5')
   scene.pass(5_000)
@@ -219,56 +214,4 @@ test('what the kernel remembers of a path is no problem once the path carries la
   scene.fate(fine, 'node', 'node-2')
   scene.pass(10_000)
   assert.deepEqual([scene.told, scene.states], [[], ['node ok', 'pod ok']])
-})
-
-test('nodes that refuse echo requests alone are not called silent, and nobody is cut off for that', () => {
-  const scene = new Scene()
-  scene.node('node-2')
-  scene.node('node-3')
-  scene.pass(10_000)
-  scene.fate(lost, 'both', 'node-2', 'node-3')
-  scene.pass(4_000)
-  assert.deepEqual(scene.states, ['node broken', 'pod broken', 'node broken', 'pod broken'])
-  // what was counted before says nothing
-  for (const node of ['node-2', 'node-3']) scene.count(node, true)
-  assert.equal(scene.told.length, 2)
-  scene.pass(20_000)
-  for (const node of ['node-2', 'node-3']) scene.count(node, true)
-  assert.deepEqual(
-    [scene.told, scene.states.filter((each) => each.startsWith('pod'))],
-    [[], ['pod unknown', 'pod unknown']],
-  )
-  scene.pass(60_000)
-  assert.deepEqual([scene.found.lasting, scene.found.isolation], [[], undefined])
-  for (const node of ['node-2', 'node-3']) scene.count(node, false)
-  assert.match(scene.found.isolation ?? '', /^no other node answers/)
-})
-
-test('a node whose probes say that packets arrive there is told not to answer', () => {
-  const scene = new Scene()
-  scene.node('node-2')
-  scene.pass(10_000)
-  scene.fate(lost, 'both', 'node-2')
-  const { way } = scene.sims.get('node-2 pod IPv4')!
-  way.hear(scene.nowMs, true)
-  scene.pass(3_000)
-  assert.match(scene.states.join(), /pod broken/, 'it said so before')
-  way.hear(scene.nowMs, true)
-  assert.deepEqual([scene.told, scene.states], [[], ['node broken', 'pod unknown']])
-  way.hear(scene.nowMs, false)
-  assert.match(scene.states.join(), /pod one way/)
-})
-
-test('the packets of a node whose answers do not come, and whose tunnel is busy, are said to arrive', () => {
-  const scene = new Scene()
-  scene.node('node-2')
-  const { way } = scene.sims.get('node-2 pod IPv4')!
-  assert.equal(way.hasArrived, false)
-  scene.pass(5_000)
-  assert.equal(way.hasArrived, true)
-  scene.fate(lost, 'both', 'node-2')
-  scene.pass(20_000)
-  assert.equal(way.hasArrived, false)
-  scene.count('node-2', true)
-  assert.equal(way.hasArrived, true)
 })

@@ -118,15 +118,9 @@ function lossText({ node, ways }: NodeWays): string {
 function isolationOf(nodes: readonly NodeWays[], nowMs: number): string | undefined {
   for (const family of families) {
     const ways = nodes.flatMap((each) => each.ways.filter((judged) => isPodWay(judged, family)))
-    // a tunnel may be as busy as before while echo requests are dropped: that has to be counted first
-    const isCut = ({ way }: Judged): boolean => way.target.tunnel === undefined || way.isTunnelFed === false
-    const broken = ways.filter(
-      (each) => isBrokenForPods(each) && isCut(each) && nowMs - each.way.silentSinceMs >= deathToldMs,
-    )
+    const broken = ways.filter((each) => isBrokenForPods(each) && nowMs - each.way.silentSinceMs >= deathToldMs)
     const names = [...new Set(broken.map(({ way }) => way.target.node))]
-    const isOtherReached = ways.some(
-      ({ way }) => (!way.isSilent && way.answeredMs !== undefined) || way.isRefused(nowMs) || way.isTunnelFed === true,
-    )
+    const isOtherReached = ways.some(({ way }) => !way.isSilent && way.answeredMs !== undefined)
     if (names.length >= 2 && !isOtherReached)
       return `no other node answers what goes as packets of pods over IPv${family}: ${someOf(names)}`
   }

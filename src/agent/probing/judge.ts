@@ -15,13 +15,18 @@ export type NodeWays = {
   readonly isSilent: boolean
 }
 
-/** The ways to one node. */
-export function judgeNode(node: string, ways: readonly WayState[], nowMs: number): NodeWays {
+/** The ways to one node. `isHeard`: whether packets have come from this end of the tunnel lately, whoever sent them. */
+export function judgeNode(
+  node: string,
+  ways: readonly WayState[],
+  nowMs: number,
+  isHeard: (tunnelEnd: string) => boolean,
+): NodeWays {
   const direct = ways.filter(({ target }) => target.path === 'node')
   const isReached = direct.some((way) => !way.isSilent && way.answeredMs !== undefined)
   const isWide = (addr: Addr): boolean => direct.some((way) => way.target.dst.equals(addr) && way.isWide)
-  const judged = ways.map((way) => ({ way, state: stateOf(way, nowMs, { isReached, isWide }) }))
-  return { node, ways: judged, isSilent: ways.some((way) => way.isSilent) && ways.every((way) => way.isFailing) }
+  const judged = ways.map((way) => ({ way, state: stateOf(way, nowMs, { isReached, isWide, isHeard }) }))
+  return { node, ways: judged, isSilent: ways.some((way) => way.isDead(nowMs)) && ways.every((way) => way.isFailing) }
 }
 
 type Surroundings = {
@@ -29,22 +34,23 @@ type Surroundings = {
   readonly isReached: boolean
   /** Whether packets of the full size arrive at this address of the node. */
   readonly isWide: (addr: Addr) => boolean
+  readonly isHeard: (tunnelEnd: string) => boolean
 }
 
-function stateOf(way: WayState, nowMs: number, { isReached, isWide }: Surroundings): ProbeState {
+function stateOf(way: WayState, nowMs: number, { isReached, isWide, isHeard }: Surroundings): ProbeState {
   const { target, answeredMs } = way
   // what the kernel remembers of a path that carries large packets again is told to senders, and over within minutes
   const isNarrow = way.isSmallOnly && !(way.isOfMemory && target.tunnel && isWide(target.tunnel.dst))
   if (!way.isSilent) return way.isFresh ? 'unknown' : isNarrow ? 'small only' : way.isLossy ? 'lossy' : 'ok'
-  if (way.isInGrace(nowMs)) return 'unknown'
+  // a firewall may refuse echo requests alone
+  if (way.isInGrace(nowMs) || !way.isDead(nowMs)) return 'unknown'
   // what has never answered may be told not to, by a firewall; a tunnel from which nothing at all comes, though the node is there, is none of these
   const { tunnel } = target
-  const comes = way.isHeard(nowMs) || way.isTunnelHeard
+  const comes = way.isHeard(nowMs) || (tunnel !== undefined && isHeard(String(tunnel.dst)))
   if (answeredMs === undefined && (tunnel === undefined || !isReached || comes)) return 'unknown'
-  if (way.isRefused(nowMs)) return 'unknown'
-  if (way.isHeard(nowMs)) return 'one way'
-  // neither its address nor its gateway answers, and the tunnel is as busy as before: echo requests alone are dropped
-  return !isReached && way.isTunnelFed === true ? 'unknown' : 'broken'
+  // packets of the tunnel come from the node, which does not answer at its address either: so it answers no echo request
+  if (!isReached && tunnel !== undefined && isHeard(String(tunnel.dst))) return 'unknown'
+  return way.isHeard(nowMs) ? 'one way' : 'broken'
 }
 
 /** The state of a way that was asked a few times at once. */

@@ -125,7 +125,7 @@ export class Prober implements Disposable {
     const seq = this.#lastSeq
     this.#lastSeq = (this.#lastSeq + 1) % seqLimit
     way.sent(size, seq, nowMs)
-    const sent = this.#sockets.send({ src, dst, seq, sizeBytes, hasArrived: way.hasArrived })
+    const sent = this.#sockets.send({ src, dst, seq, sizeBytes })
     if (typeof sent === 'object') return way.refused(seq, sent, nowMs)
     if (tunnel) add(this.#sentInTunnel, tunnel.dst)
     this.#asked.set(seq, { way, atRealMs: sent })
@@ -136,8 +136,7 @@ export class Prober implements Disposable {
     const nowMs = this.#nowMs
     for (const received of this.#sockets.receive()) {
       if (received.kind === 'probe') {
-        for (const way of this.#ways.values())
-          if (way.target.dst.equals(received.from)) way.hear(nowMs, received.hasArrived)
+        for (const way of this.#ways.values()) if (way.target.dst.equals(received.from)) way.hear(nowMs)
         continue
       }
       const asked = this.#asked.get(received.seq)

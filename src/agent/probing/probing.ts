@@ -14,6 +14,7 @@ import { SysError } from '#/sys/libc.ts'
 import { pathMtuBytes } from '#/sys/socket.ts'
 import { gatewaysOf, type RemotePlan } from '#/plan/remote-plan.ts'
 import { type OpenSocket } from './echo-sockets.ts'
+import { answersTcp } from './tcp-answer.ts'
 import { findingsOf, type Findings } from './findings.ts'
 import { flowsOf, type Packets } from './flows.ts'
 import { type Judged, judgeNode, type NodeWays, type ProbeState, stateOfAsked } from './judge.ts'
@@ -21,7 +22,7 @@ import { type Flow, PeerSilence } from './peer-silence.ts'
 import { Prober } from './prober.ts'
 import { peersReport, wayReport, waysStatus } from './report.ts'
 import { type Target, targetsOf } from './targets.ts'
-import { type TunnelLook, type WayState } from './way-state.ts'
+import { type WayState } from './way-state.ts'
 
 /** How often the counters of all flows are looked at: four rounds without an answer are told, after a minute. */
 const roundMs = 15_000
@@ -61,6 +62,8 @@ export type ProbingDeps = {
   readonly log: Logger
   readonly clock?: Clock
   readonly openSocket?: OpenSocket
+  /** Whether an address answers something else than an echo request. */
+  readonly answers?: (src: Addr, dst: Addr) => Promise<boolean>
   readonly pathMtu?: (src: Addr, dst: Addr) => number
   readonly readPackets?: (set: string) => Promise<Packets>
 }
@@ -81,10 +84,13 @@ export class Probing implements AsyncDisposable {
   #chosenMs = -Infinity
   /** Until when each of them is looked after. */
   readonly #guests = new Map<string, number>()
-  /** The ends of the tunnel from which packets came in the last round, and when that began. */
-  #heard: { readonly ends: ReadonlySet<string>; readonly sinceMs: number } | undefined
-  #countedMs: number | undefined
+  /** The ends of the tunnel from which packets came in the last round. */
+  #heardEnds: ReadonlySet<string> = new Set()
   #received: Packets = new Map()
+  /** When the round began in which they were heard. */
+  #heardSinceMs = -Infinity
+  #readMs = -Infinity
+  readonly #checking = new Set<WayState>()
   #nodes: readonly NodeWays[] = []
   readonly #since = new Map<string, Since>()
   #found: Findings = noFindings
@@ -163,7 +169,14 @@ export class Probing implements AsyncDisposable {
     const peers = peersNow()
     const targets = peers === undefined ? [] : [...new Set(nodes)].flatMap((node) => targetsIn(peers, node))
     const ways = await this.#prober.ask(targets, count, this.#stop.signal)
-    const reports = ways.map((way) => this.#wayReport({ way, state: stateOfAsked(way) }, way.startedMs))
+    const { answers = answersTcp } = this.#deps
+    const reports = await Promise.all(
+      ways.map(async (way) => {
+        const state = stateOfAsked(way)
+        const isRefused = state === 'broken' && (await answers(way.target.src, way.target.dst))
+        return this.#wayReport({ way, state: isRefused ? 'unknown' : state }, way.startedMs)
+      }),
+    )
     return peersReport(nodeName, this.#isOn, peers?.plans.size ?? 0, reports)
   }
 
@@ -201,8 +214,9 @@ export class Probing implements AsyncDisposable {
       if (before.get(node)?.isSilent === true && ways.some((way) => isBack(way)))
         for (const way of ways) if (way.isSilent) way.grantGrace(nowMs)
       for (const way of ways) if (way.isSmallOnly) this.#noteMemory(way)
-      for (const way of ways) way.noteTunnel(this.#lookAt(way))
-      return judgeNode(node, ways, nowMs)
+      for (const way of ways) if (way.isCheckDue(nowMs) && !this.#checking.has(way)) this.#check(way)
+      const silentSinceMs = Math.min(...ways.map((way) => (way.isSilent ? way.silentSinceMs : Infinity)))
+      return judgeNode(node, ways, nowMs, (end) => this.#heardEnds.has(end) && this.#heardSinceMs >= silentSinceMs)
     })
     const keys = new Set<string>()
     for (const { ways } of this.#nodes)
@@ -218,11 +232,19 @@ export class Probing implements AsyncDisposable {
     this.#lastError = ''
   }
 
-  /** What was counted of a way through the tunnel in the last round. */
-  #lookAt({ target: { tunnel } }: WayState): TunnelLook | undefined {
-    if (tunnel === undefined || this.#heard === undefined) return undefined
-    const { ends, sinceMs } = this.#heard
-    return { sinceMs, comes: ends.has(String(tunnel.dst)) }
+  /** Looks for another sign of life. */
+  #check(way: WayState): void {
+    const { answers = answersTcp } = this.#deps
+    this.#checking.add(way)
+    void answers(way.target.src, way.target.dst)
+      .then(
+        (isAlive) => {
+          way.noteCheck(isAlive, this.#clock.monotonicMs())
+          this.#conclude()
+        },
+        (error: unknown) => this.#tellError(error),
+      )
+      .finally(() => this.#checking.delete(way))
   }
 
   /** Whether the kernel has learned that the tunnel's path takes smaller packets, which it remembers for minutes after that is mended. */
@@ -263,7 +285,6 @@ export class Probing implements AsyncDisposable {
     const peers = peersNow()
     if (peers === undefined) return
     const all = [...peers.verdicts]
-    const countedMs = this.#clock.monotonicMs()
     const counters = await this.#counters(all)
     const flows = flowsOf(all, isLive, counters)
     this.#flows = flows.length
@@ -277,8 +298,7 @@ export class Probing implements AsyncDisposable {
     )
     for (const node of this.#silence.suspects)
       if (this.#guests.size < mostGuests || this.#guests.has(node)) this.#guests.set(node, nowMs + guestMs)
-    this.#heard = this.#countedMs === undefined ? undefined : { ends: counters.heard, sinceMs: this.#countedMs }
-    this.#countedMs = countedMs
+    this.#heardEnds = counters.heard
     this.#change(() => {
       this.#ofFlows = this.#silence.problems(nodeName, nowMs)
       this.#flowIsolation = this.#silence.isolation(nowMs)
@@ -296,7 +316,15 @@ export class Probing implements AsyncDisposable {
   async #answering(peers: Peers, asked: readonly Flow[]): Promise<string[]> {
     const targets = asked.flatMap((flow) => targetOfFlow(peers, flow))
     const ways = targets.length === 0 ? [] : await this.#prober.ask(targets, 1, this.#stop.signal)
-    return ways.flatMap(({ answeredMs, target }) => (answeredMs === undefined ? [] : [String(target.dst)]))
+    const { answers = answersTcp } = this.#deps
+    const silent = ways.filter(({ answeredMs, target }) => answeredMs === undefined && target.tunnel === undefined)
+    // without a tunnel no counter shows that echo requests alone are refused
+    const alive = await Promise.all(silent.map(async ({ target: { src, dst } }) => answers(src, dst)))
+    const answered = [
+      ...ways.filter(({ answeredMs }) => answeredMs !== undefined),
+      ...silent.filter((_, index) => alive[index]),
+    ]
+    return answered.map(({ target }) => String(target.dst))
   }
 
   #change(change: () => void): void {
@@ -321,6 +349,8 @@ export class Probing implements AsyncDisposable {
     }
     const before = this.#received
     this.#received = received
+    this.#heardSinceMs = this.#readMs
+    this.#readMs = this.#clock.monotonicMs()
     const heard = [...received].filter(([addr, packets]) => packets > (before.get(addr) ?? packets))
     return { sent, received, heard: new Set(heard.map(([addr]) => addr)) }
   }

@@ -1,7 +1,8 @@
 // For tests: ways over which packets go in simulated time.
 import { Addr } from '#/lib/addr.ts'
 import { type Target } from './targets.ts'
-import { type Refusal, type Size, toleranceMs, WayState } from './way-state.ts'
+import { type Refusal } from './tally.ts'
+import { type Size, toleranceMs, WayState } from './way-state.ts'
 
 /** What becomes of a probe: its round trip in ms, an error, or nothing. */
 export type Fate = (size: Size, nowMs: number) => number | Refusal | 'lost'
@@ -37,6 +38,8 @@ export class SimulatedWay {
   fate: Fate = () => 1
   /** When each probe went. */
   readonly sent: { readonly size: Size; readonly atMs: number }[] = []
+  /** Whether something else than echo requests is answered. */
+  isAlive = false
   nowMs: number
   #seq = 0
   #coming: Coming[] = []
@@ -56,6 +59,7 @@ export class SimulatedWay {
       this.way.expire(this.nowMs)
       for (const size of ['full', 'small'] as const)
         if (this.way.dueMs(size, this.nowMs) <= this.nowMs + toleranceMs) this.#send(size)
+      if (this.way.isCheckDue(this.nowMs)) this.way.noteCheck(this.isAlive, this.nowMs)
       this.nowMs += 10
     }
     return this.nowMs - sinceMs

@@ -2,12 +2,10 @@
 import { leastEchoBytes, usualEchoBytes } from '#/wire/icmp/packet.ts'
 import { type Addr } from '#/lib/addr.ts'
 import { overheadBytes } from '#/plan/overlay.ts'
+import { lostRuns, newTally, note, type Refusal, windowProbes } from './tally.ts'
 import { type Target } from './targets.ts'
 
 export type Size = 'small' | 'full'
-
-/** What came instead of an answer. */
-export type Refusal = { readonly by: string; readonly why: string; readonly mtuBytes?: number }
 
 /** For each so many small probes one of the full size is sent. */
 const smallPerFull = 3
@@ -29,8 +27,6 @@ const fullAmongLosses = 12
 const leastBreakMs = 2_000
 /** So many answers in a row, and the way is whole again. */
 const wholeAfter = 3
-/** Of so many probes the loss is told, those between that were sent in doubt not counted. */
-const windowProbes = 60
 const lossyPercent = 5
 /** Hysteresis: a lossy way is well again below this. */
 const wellPercent = 2
@@ -42,6 +38,9 @@ const leastRuns = 3
 const mostPerRun = 3
 /** For so many times of its own pace a probe of the other node says that packets come from there: all agents have one pace. */
 const heardTimes = 3.5
+/** How often a silent way is asked for another sign of life, and for how long one counts. */
+const checkEveryMs = 5_000
+const aliveMs = 12_000
 /** How long a node may take until its pods' network answers, after it was first asked or has come back. */
 const graceMs = 30_000
 
@@ -49,43 +48,6 @@ const graceMs = 30_000
 export const toleranceMs = 1
 
 type Sent = { readonly atMs: number; readonly size: Size; readonly isExtra: boolean }
-type Result = { readonly atMs: number; readonly isAnswered: boolean; readonly rttMs?: number }
-
-/** Probes of one size. */
-type Tally = {
-  sent: number
-  answered: number
-  lost: number
-  lastSentMs: number
-  /** When the last one was sent that was due, and no extra one. */
-  lastRegularMs: number
-  lostInRow: number
-  /** When the first of these was sent. */
-  lostSinceMs: number
-  answeredInRow: number
-  isBroken: boolean
-  refused: Refusal | undefined
-  /** The results of regular probes, the latest last. */
-  results: Result[]
-}
-
-const tally = (): Tally => ({
-  sent: 0,
-  answered: 0,
-  lost: 0,
-  lastSentMs: -Infinity,
-  lastRegularMs: -Infinity,
-  lostInRow: 0,
-  lostSinceMs: 0,
-  answeredInRow: 0,
-  isBroken: false,
-  refused: undefined,
-  results: [],
-})
-
-/** What was counted of the tunnel of a way, since when, and whether packets of the other node came, whoever sent them. */
-export type TunnelLook = { readonly sinceMs: number; readonly comes: boolean }
-
 export type WayPace = {
   /** How often a small probe is sent. */
   readonly everyMs: number
@@ -98,18 +60,17 @@ export class WayState {
   readonly #everyMs: { readonly [S in Size]: number }
   readonly #countsAll: boolean
   readonly startedMs: number
-  readonly sizes = { small: tally(), full: tally() }
+  readonly sizes = { small: newTally(), full: newTally() }
   readonly #open = new Map<number, Sent>()
   #isLossy = false
   #heardMs = -Infinity
-  /** Whether the last of these probes said that packets of this node arrive there. */
-  #isToldArrival = false
-  #tunnelLook: TunnelLook | undefined
   #answeredMs: number | undefined
   /** When the latest of the small probes that were answered was sent. */
   #arrivedMs = -Infinity
   #lastRttMs = 0
   #isOfMemory = false
+  #checkedMs = -Infinity
+  #aliveMs = -Infinity
   #graceUntilMs: number
 
   constructor(target: Target, nowMs: number, { everyMs, countsAll = false }: WayPace) {
@@ -167,6 +128,22 @@ export class WayState {
     this.sizes.full.refused = { by: 'this node', why }
   }
 
+  /** Takes in whether something else than an echo request was answered, asked for since the way is silent. */
+  noteCheck(isAlive: boolean, nowMs: number): void {
+    this.#checkedMs = nowMs
+    if (isAlive) this.#aliveMs = nowMs
+  }
+
+  /** Whether it is time to look for another sign of life. */
+  isCheckDue(nowMs: number): boolean {
+    return this.isSilent && nowMs - this.#checkedMs >= checkEveryMs
+  }
+
+  /** Whether nothing else is answered either. */
+  isDead(nowMs: number): boolean {
+    return this.isSilent && this.#checkedMs > this.silentSinceMs && nowMs - this.#aliveMs > aliveMs
+  }
+
   /** Whether only packets of the full size are lost. */
   get isSmallOnly(): boolean {
     const { isBroken, lostSinceMs } = this.sizes.full
@@ -201,36 +178,9 @@ export class WayState {
     return isSince && nowMs - this.#heardMs < heardTimes * this.#everyMs.small
   }
 
-  /** Takes note that a probe of the other node arrived, and whether it says that packets of this node arrive there. */
-  hear(nowMs: number, isToldArrival: boolean): void {
+  /** Takes note that a probe of the other node arrived. */
+  hear(nowMs: number): void {
     this.#heardMs = nowMs
-    this.#isToldArrival = isToldArrival
-  }
-
-  /** Whether the other node says, since nothing is answered, that packets of this node arrive there: it is told not to answer. */
-  isRefused(nowMs: number): boolean {
-    return this.#isToldArrival && this.isHeard(nowMs)
-  }
-
-  /** Takes note of what was counted of the tunnel. */
-  noteTunnel(look: TunnelLook | undefined): void {
-    this.#tunnelLook = look
-  }
-
-  /** Whether packets have come through the tunnel lately. */
-  get isTunnelHeard(): boolean {
-    return this.#tunnelLook?.comes === true
-  }
-
-  /** The same since nothing is answered; undefined: not counted yet, or not at all. */
-  get isTunnelFed(): boolean | undefined {
-    const look = this.#tunnelLook
-    return look === undefined || look.sinceMs < this.silentSinceMs ? undefined : look.comes
-  }
-
-  /** Whether packets of the other node arrive here, which each probe tells it. */
-  get hasArrived(): boolean {
-    return this.isFailing ? this.isTunnelFed === true : this.#answeredMs !== undefined
   }
 
   /** When a probe of this size is due. */
@@ -390,23 +340,6 @@ export class WayState {
   get rttsMs(): number[] {
     return this.sizes.small.results.flatMap(({ rttMs }) => rttMs ?? []).toSorted((a, b) => a - b)
   }
-}
-
-/** How many were lost in a row, each time. */
-function lostRuns(results: readonly Result[]): number[] {
-  const runs: number[] = []
-  let isRun = false
-  for (const { isAnswered } of results) {
-    if (!isAnswered && isRun) runs[runs.length - 1]!++
-    else if (!isAnswered) runs.push(1)
-    isRun = !isAnswered
-  }
-  return runs
-}
-
-function note(each: Tally, result: Result): void {
-  each.results.push(result)
-  if (each.results.length > windowProbes) each.results.shift()
 }
 
 function placeOf(key: string): number {

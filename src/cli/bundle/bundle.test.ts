@@ -1,6 +1,15 @@
 // What is written is read again; who was silent is noted; a file that is damaged, hostile or of something else is refused in words.
 import assert from 'node:assert/strict'
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
@@ -68,6 +77,42 @@ test('answers are read as they were written, for their owner alone, and silence 
   assert.notEqual(prediction.kind, 'answer')
 })
 
+test('what others have left beside the file is not written to, and what ends early leaves nothing', async () => {
+  const shared = join(folder, 'shared')
+  mkdirSync(shared)
+  const [victim, file] = [join(shared, 'victim'), join(shared, 'file')]
+  writeFileSync(victim, 'precious')
+  symlinkSync(victim, `${file}.part`)
+  await writeBundle(file, [agentOf('a', 1)], during)
+  assert.equal(readFileSync(victim, 'utf8'), 'precious')
+  const stop = new AbortController()
+  const endless: AgentOfNode = {
+    ...silent('b'),
+    transport: { ...silent('b').transport, send: () => Promise.withResolvers<never>().promise },
+  }
+  const writing = writeBundle(join(shared, 'other'), [endless], during, stop.signal)
+  stop.abort(new Error('interrupted'))
+  await assert.rejects(writing, /interrupted/)
+  assert.deepEqual(readdirSync(shared).toSorted(), ['file', 'file.part', 'victim'])
+})
+
+test('a node that says how it is, and not what it has, is told', async () => {
+  const agent = agentOf('a', 1)
+  const send: AgentTransport['send'] = async (request, limit) =>
+    request.path.startsWith(operationOf('facts').path)
+      ? { status: 404, text: 'unknown operation', version: '0.0.0' }
+      : agent.transport.send(request, limit)
+  const { silences } = await writeBundle(
+    join(folder, 'old'),
+    [{ ...agent, transport: { ...agent.transport, send } }],
+    during,
+  )
+  assert.deepEqual(
+    silences.map(({ node }) => node),
+    ['a'],
+  )
+})
+
 test('a file that is damaged, hostile or of something else is refused in words', async () => {
   const whole = readFileSync(path)
   const lines = gunzipSync(whole).toString().split('\n')
@@ -87,6 +132,11 @@ test('a file that is damaged, hostile or of something else is refused in words',
       'wrong types',
       changed((line) => line.replace(/"pid":[^,]*/, '"pid":"x"')),
       /line \d+, status of node \w: pid: expected number, not "x"/,
+    ],
+    [
+      'of no time',
+      changed((line) => line.replace(/"madeAtMs":\d+/, '"madeAtMs":1e308')),
+      /it is no support bundle: madeAtMs: /,
     ],
     ['empty', gzipSync(''), /it is empty/],
     ['a bomb', gzipSync(Buffer.alloc((1 << 28) + 1, 32)), /a line of it has more than 256 MiB/],

@@ -1,6 +1,6 @@
 // A support bundle: lines of JSON, compressed. The first says what it is; each of the others is what one agent answered to one request, or why it
 // did not.
-import { array, exactOptional, literal, number, object, string, unknown } from 'valibot'
+import { array, exactOptional, literal, maxValue, minValue, number, object, pipe, string, unknown } from 'valibot'
 import { type OperationName } from '#/api/operations.ts'
 import { type ValueOf } from '#/api/value.ts'
 
@@ -8,10 +8,13 @@ import { type ValueOf } from '#/api/value.ts'
 export const bundleVersion = 1
 export const bundleKind = 'causeway support bundle'
 
+/** The last moment that a Date has. */
+const latestMs = 8.64e15
+
 export const headLine = object({
   kind: literal(bundleKind),
   version: number(),
-  madeAtMs: number(),
+  madeAtMs: pipe(number(), minValue(0), maxValue(latestMs)),
   causeway: string(),
   nodes: array(string()),
 })

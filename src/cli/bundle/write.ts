@@ -1,4 +1,5 @@
 // Makes a support bundle: all agents at once are asked, and each answer is written as it comes.
+import { randomUUID } from 'node:crypto'
 import { createWriteStream, renameSync, rmSync } from 'node:fs'
 import { pipeline } from 'node:stream/promises'
 import { Readable } from 'node:stream'
@@ -49,12 +50,15 @@ async function* linesOf(
       const entry = await ask(agent, operation, params)
       ready.push(`${JSON.stringify(entry)}\n`)
       wake.resolve()
-      if (entry.error === undefined) written.answers++
-      else if (operation === 'status') {
-        // who does not say how it is will not say the rest
-        written.silences.push({ node: agent.node, why: entry.error })
-        return
+      if (entry.error === undefined) {
+        written.answers++
+        continue
       }
+      if (operation === 'facts') written.silences.push({ node: agent.node, why: `facts: ${entry.error}` })
+      if (operation !== 'status') continue
+      // who does not say how it is will not say the rest
+      written.silences.push({ node: agent.node, why: entry.error })
+      return
     }
   }
   const work = async (): Promise<void> => {
@@ -74,19 +78,29 @@ async function* linesOf(
   }
 }
 
-/** Writes the file whole or not at all; only its owner may read it. Rejects with the system's error. */
-export async function writeBundle(path: string, agents: readonly AgentOfNode[], during: During): Promise<Written> {
-  const part = `${path}.part`
+/**
+ * Writes the file whole or not at all; only its owner may read it. Rejects with the system's error, or with the reason of `stop`.
+ */
+export async function writeBundle(
+  path: string,
+  agents: readonly AgentOfNode[],
+  during: During,
+  stop?: AbortSignal,
+): Promise<Written> {
+  // in a folder of several users somebody may have put a link under a name that can be guessed
+  const part = `${path}.${randomUUID()}.part`
   const written = { answers: 0, silences: [] as { node: string; why: string }[] }
   try {
     await pipeline(
       Readable.from(linesOf(agents, during, written)),
       createGzip(),
-      createWriteStream(part, { mode: 0o600, flags: 'w' }),
+      createWriteStream(part, { mode: 0o600, flags: 'wx' }),
+      { ...(stop && { signal: stop }) },
     )
     renameSync(part, path)
   } catch (error) {
     rmSync(part, { force: true })
+    if (stop?.aborted) throw stop.reason
     throw error
   }
   return written

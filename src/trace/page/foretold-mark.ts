@@ -16,6 +16,8 @@ export function foretoldMark(
 ): Where {
   const behind = lines.length - 1
   if (outcome === 'untold') return hasMore && behind >= 0 ? { wire: { behind, mark: unknown } } : {}
+  if (outcome === 'closed' && direction === 'there' && behind >= 0)
+    return { station: { index: behind, mark: { kind: 'dead', words: endWords[outcome] } } }
   if (outcome !== 'ends') return {}
   if (endsIn === 'there' && direction === 'back') return { isNever: true }
   if (endsIn !== direction) return {}
