@@ -1,5 +1,6 @@
 // One cause is told once: what follows from it stands below it. Pure.
 import { groupByCause } from '#/lib/causes.ts'
+import { ownValue } from '#/lib/own-value.ts'
 import { someOf } from '#/lib/some-of.ts'
 import { consequencesOf } from './consequences.ts'
 import { precisionOf, touches } from './extent.ts'
@@ -38,7 +39,7 @@ const isOfChain = (cause: Sign, { object, message }: Sign): boolean =>
 const sameClaim: Readonly<Record<string, readonly string[]>> = { CW1103: ['CW1105', 'CW1110'] }
 
 const isSameClaim = (cause: Sign, sign: Sign): boolean =>
-  cause.object === sign.object && sameClaim[sign.code]?.includes(cause.code) === true
+  cause.object === sign.object && ownValue(sameClaim, sign.code)?.includes(cause.code) === true
 
 const certain = 100
 
