@@ -291,12 +291,12 @@ test('whatever is told, each sign is in one finding, and no finding is below ano
       return [at, told(code, object, `packets to ${other}`)] as const
     })
   const packet = fc.tuple(node, node).map(([from, to]) => packetOf(from, to))
-  const parts = fc.constantFrom([], [nodes.slice(0, 2), nodes.slice(2)], [nodes])
+  const anyParts = fc.constantFrom([], [nodes.slice(0, 2), nodes.slice(2)], [nodes])
   fc.assert(
     fc.property(
       fc.array(problem, { maxLength: 12 }),
       fc.array(packet, { maxLength: 8 }),
-      parts,
+      anyParts,
       (problems, packets, parts) => {
         const answers = clusterOf(4, problems)
         const signs = [...ownProblems(answers, namesIn(answers)), ...lostPackets(packets)]
