@@ -162,7 +162,7 @@ function findingOf(roots: readonly Sign[], below: readonly Sign[]): Finding {
 function findingOfParts(parts: Parts, signs: readonly Sign[], below: readonly Sign[]): Finding {
   const texts = parts.map((part) => someOf(part))
   const object = `way/${texts.join(' to ')}`
-  const message = `the cluster is in ${parts.length} parts, and nothing goes from one to another: ${texts.join(' | ')}`
+  const message = `the cluster is in ${parts.length} parts, and nothing that was tried goes from one to another: ${texts.join(' | ')}`
   const [first] = signs as readonly [Sign]
   return {
     ...findingOf([{ ...first, code: 'CW1307', object }], []),
