@@ -12,7 +12,8 @@ const factsMs = 10_000
 
 function silenceOf(what: string, outcome: Exclude<Outcome<unknown>, { kind: 'answer' }>): Silence {
   const why = outcome.kind === 'refusal' ? `it answers ${outcome.status}: ${outcome.message}` : outcome.message
-  return { what, why, ...(isLate(outcome) && { isLate: true as const }) }
+  const isStrange = outcome.kind === 'mismatch' || outcome.kind === 'refusal'
+  return { what, why, ...(isLate(outcome) && { isLate: true as const }), ...(isStrange && { isStrange }) }
 }
 
 export type AskedNode = { readonly agent: AgentOfNode; readonly answers: NodeAnswers }
@@ -30,11 +31,15 @@ function slim(facts: NodeFacts): NodeFacts {
   return { ...facts, namespaces }
 }
 
-async function askNode(agent: AgentOfNode, counted: AgentOfNode): Promise<AskedNode> {
+async function askNode(agent: AgentOfNode, counted: AgentOfNode, isAlone: boolean): Promise<AskedNode> {
   const status = await askSoon(counted, 'status', {}, undefined, answerMs)
   if (status.kind !== 'answer') return { agent, answers: { node: agent.node, silences: [silenceOf('status', status)] } }
   // on a node alone its name is known only now
   const { node } = status.value
+  if (!isAlone && node !== agent.node) {
+    const why = `it answers in the name of node ${node}`
+    return { agent, answers: { node: agent.node, silences: [{ what: 'status', why, isStrange: true }] } }
+  }
   const askedMs = Date.now()
   // an observer has neither addresses of pods to compare nor probes of its own
   const isAgent = status.value.observes === undefined
@@ -81,9 +86,10 @@ export async function askNodes(agents: readonly AgentOfNode[]): Promise<AskedNod
   using progress = new Progress(agents.length)
   const answers: AskedNode[] = []
   const counted = progress.counting(agents)
+  const isAlone = agents.length === 1
   const queue = agents.entries()
   const work = async (): Promise<void> => {
-    for (const [index, agent] of queue) answers[index] = await askNode(agent, counted[index]!)
+    for (const [index, agent] of queue) answers[index] = await askNode(agent, counted[index]!, isAlone)
   }
   await Promise.all(Array.from({ length: Math.min(mostAtOnce, agents.length) }, work))
   return answers

@@ -2,7 +2,7 @@
 import { type ToldProblem } from '#/api/schemas/problem.ts'
 import { problem } from '#/model/problems.ts'
 import { concernOf, extentOf, isOfWay, type Names } from './extent.ts'
-import { type NodeAnswers, type Sign } from './types.ts'
+import { type NodeAnswers, type Sign, type Silence } from './types.ts'
 
 type Told = ToldProblem & { readonly node: string }
 
@@ -48,6 +48,13 @@ const hangs = (message: string) => ({
     'see what its process waits for (its log; /proc/PID/stack of the process; is it stopped, has the node memory?), and restart it: packets go on by what the kernel has meanwhile',
 })
 
+function absenceOf({ why, isLate, isStrange }: Silence): { readonly message: string; readonly remedy?: string } {
+  if (isLate === true) return hangs(`its agent is there and hangs: ${why}`)
+  if (isStrange !== true) return { message: `its agent is not there: ${why}` }
+  const remedy = 'use the command and agents of one release: what this agent answers says nothing of its node'
+  return { message: `its agent is there, and its answer is of no use: ${why}`, remedy }
+}
+
 /** Nodes whose agents do not answer; what is known of them otherwise, others say. `dead`: of these, those that answer nothing else either. */
 export function silentAgents(answers: readonly NodeAnswers[], dead: ReadonlySet<string>): Sign[] {
   return answers.filter(isSilent).map(({ node, silences }) => {
@@ -56,9 +63,7 @@ export function silentAgents(answers: readonly NodeAnswers[], dead: ReadonlySet<
       const message = `it answers nothing, neither packets nor a request to its agent: ${why}`
       return { ...problem('CW6003', `node/${node}`, message), nodes: [node], extent: { at: node } }
     }
-    const [{ why, isLate } = { why: 'it does not answer', isLate: undefined }] = silences
-    const { message, ...texts } =
-      isLate === true ? hangs(`its agent is there and hangs: ${why}`) : { message: `its agent is not there: ${why}` }
+    const { message, ...texts } = absenceOf(silences[0] ?? { what: 'status', why: 'it does not answer' })
     return { ...problem('CW6001', `node/${node}`, message, texts), nodes: [node], extent: { at: node } }
   })
 }

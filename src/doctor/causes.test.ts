@@ -181,6 +181,58 @@ test('a node that answers no echo request while its pods are reached is no findi
   assert.equal(diagnosisOf('ok', ...whole).findings.length, 1, 'only one of several ways is silent')
 })
 
+test('codes and names that an agent makes up are told as they are', () => {
+  const strange = { code: 'constructor', object: 'node/toString', message: 'm (((', how: 'h', remedy: 'r' }
+  const lost = packetOf('node-1', 'node-2', { code: '__proto__' })
+  assert.deepEqual(findingsOf([['node-1', strange]], [lost]).map(short), [
+    ['constructor node/toString', 0],
+    ['CW6102 way/node-1 to node-2', 0],
+  ])
+})
+
+test('an agent whose answer is of no use is not called gone', () => {
+  const answers = clusterOf(2, [], ['node-2']).map((each) =>
+    each.status === undefined
+      ? {
+          ...each,
+          silences: [{ what: 'status', why: 'it answers in the name of node node-1', isStrange: true as const }],
+        }
+      : each,
+  )
+  const [finding] = diagnose(answers, [wholePacket('node-1', 'node-2')]).findings
+  assert.match(finding!.message, /^its agent is there, and its answer is of no use: it answers in the name of/)
+})
+
+test('a cluster in two parts is one finding, whoever tells of which ways', () => {
+  const nodes = [1, 2, 3, 4, 5, 6].map((number) => `node-${number}`)
+  const partOf = (node: string): boolean => node < 'node-4'
+  const problems = nodes.map(
+    (node) =>
+      [
+        node,
+        ...nodes.filter((other) => partOf(other) !== partOf(node)).map((other) => told('CW1306', `node/${other}`)),
+      ] as const,
+  )
+  const ring = nodes.map((node, index) => {
+    const next = nodes[(index + 1) % 6]!
+    return partOf(node) === partOf(next) ? wholePacket(node, next) : packetOf(node, next)
+  })
+  const [finding, ...more] = findingsOf(problems, ring, 6)
+  assert.deepEqual(more, [])
+  assert.equal(finding!.code, 'CW1307')
+  assert.match(finding!.message, /^the cluster is in 2 parts, .*: node-1, node-2, node-3 \| node-4, node-5, node-6$/)
+  const alone = findingsOf(
+    [...problems, ['node-1', told('CW3106', 'pod/a/b')]],
+    [...ring, packetOf('node-1', 'node-7')],
+    7,
+  )
+  assert.deepEqual(
+    alone.map(({ code }) => code),
+    ['CW3106', 'CW1307', 'CW6102'],
+    'what is of no two parts is told for itself',
+  )
+})
+
 const onWire = (from: string, to: string, more: Partial<FollowedPacket['verdict']> = {}) =>
   packetOf(from, to, { last: { node: from, device: 'eth0', place: 'transmit', isExpected: true }, ...more })
 
@@ -239,32 +291,39 @@ test('whatever is told, each sign is in one finding, and no finding is below ano
       return [at, told(code, object, `packets to ${other}`)] as const
     })
   const packet = fc.tuple(node, node).map(([from, to]) => packetOf(from, to))
+  const anyParts = fc.constantFrom([], [nodes.slice(0, 2), nodes.slice(2)], [nodes])
   fc.assert(
-    fc.property(fc.array(problem, { maxLength: 12 }), fc.array(packet, { maxLength: 8 }), (problems, packets) => {
-      const answers = clusterOf(4, problems)
-      const signs = [...ownProblems(answers, namesIn(answers)), ...lostPackets(packets)]
-      const findings = arrange(signs, { ways: new Set(), size: new Set() })
-      const objects = findings.flatMap(({ code, objects: all }) => all.map((object) => `${code} ${object}`))
-      // the same code and object at two nodes are two
-      const most = new Map<string, number>()
-      for (const { code, object } of signs) most.set(`${code} ${object}`, (most.get(`${code} ${object}`) ?? 0) + 1)
-      for (const each of new Set(objects))
-        if (!/CW6102/.test(each)) assert.ok(objects.filter((one) => one === each).length <= (most.get(each) ?? 1), each)
-      if (signs.length > 0) assert.ok(findings.length > 0)
-      for (const sign of signs)
-        if (sign.loss === undefined)
-          assert.ok(
-            objects.includes(`${sign.code} ${sign.object}`) ||
-              findings.some(({ consequences }) =>
-                consequences.some((line) => line.includes(sign.code) || /more/.test(line)),
-              ),
-            `${sign.code} ${sign.object} is told`,
-          )
-      // what is made by somebody is never hidden
-      for (const sign of signs)
-        if (!['CW1205', 'CW1304', 'CW1306', 'CW6102'].includes(sign.code))
-          assert.ok(objects.includes(`${sign.code} ${sign.object}`), sign.code)
-    }),
+    fc.property(
+      fc.array(problem, { maxLength: 12 }),
+      fc.array(packet, { maxLength: 8 }),
+      anyParts,
+      (problems, packets, parts) => {
+        const answers = clusterOf(4, problems)
+        const signs = [...ownProblems(answers, namesIn(answers)), ...lostPackets(packets)]
+        const findings = arrange(signs, { ways: new Set(), size: new Set(), parts })
+        const objects = findings.flatMap(({ code, objects: all }) => all.map((object) => `${code} ${object}`))
+        // the same code and object at two nodes are two
+        const most = new Map<string, number>()
+        for (const { code, object } of signs) most.set(`${code} ${object}`, (most.get(`${code} ${object}`) ?? 0) + 1)
+        for (const each of new Set(objects))
+          if (!/CW6102|CW1307/.test(each))
+            assert.ok(objects.filter((one) => one === each).length <= (most.get(each) ?? 1), each)
+        if (signs.length > 0) assert.ok(findings.length > 0)
+        for (const sign of signs)
+          if (sign.loss === undefined)
+            assert.ok(
+              objects.includes(`${sign.code} ${sign.object}`) ||
+                findings.some(({ consequences }) =>
+                  consequences.some((line) => line.includes(sign.code) || /more/.test(line)),
+                ),
+              `${sign.code} ${sign.object} is told`,
+            )
+        // what is made by somebody is never hidden
+        for (const sign of signs)
+          if (!['CW1205', 'CW1304', 'CW1306', 'CW6102'].includes(sign.code))
+            assert.ok(objects.includes(`${sign.code} ${sign.object}`), sign.code)
+      },
+    ),
     { numRuns: 300 },
   )
 })

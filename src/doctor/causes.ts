@@ -1,11 +1,14 @@
 // One cause is told once: what follows from it stands below it. Pure.
 import { groupByCause } from '#/lib/causes.ts'
+import { ownValue } from '#/lib/own-value.ts'
+import { someOf } from '#/lib/some-of.ts'
 import { consequencesOf } from './consequences.ts'
 import { precisionOf, touches } from './extent.ts'
 import { isBlamed } from './losses.ts'
 import { natureOf, rankOf } from './ranks.ts'
 import { joinedRemedies } from './remedies.ts'
 import { type Finding, type Loss, type Sign } from './types.ts'
+import { type Parts } from './parts.ts'
 import { brokenWays, endsOf, type Reach, type WayGroup } from './ways.ts'
 
 /** What became of a packet is never a cause, whichever code it has. */
@@ -36,7 +39,7 @@ const isOfChain = (cause: Sign, { object, message }: Sign): boolean =>
 const sameClaim: Readonly<Record<string, readonly string[]>> = { CW1103: ['CW1105', 'CW1110'] }
 
 const isSameClaim = (cause: Sign, sign: Sign): boolean =>
-  cause.object === sign.object && sameClaim[sign.code]?.includes(cause.code) === true
+  cause.object === sign.object && ownValue(sameClaim, sign.code)?.includes(cause.code) === true
 
 const certain = 100
 
@@ -155,8 +158,25 @@ function findingOf(roots: readonly Sign[], below: readonly Sign[]): Finding {
   }
 }
 
+/** Parts of a cluster that do not reach each other: what nodes tell of each other stands below. */
+function findingOfParts(parts: Parts, signs: readonly Sign[], below: readonly Sign[]): Finding {
+  const texts = parts.map((part) => someOf(part))
+  const object = `way/${texts.join(' to ')}`
+  const message = `the cluster is in ${parts.length} parts, and nothing that was tried goes from one to another: ${texts.join(' | ')}`
+  const [first] = signs as readonly [Sign]
+  return {
+    ...findingOf([{ ...first, code: 'CW1307', object }], []),
+    object,
+    objects: [object],
+    nodes: unique(signs.flatMap(({ nodes }) => nodes)).toSorted(),
+    message,
+    consequences: consequencesOf(message, [...signs, ...below]),
+  }
+}
+
 /** Of ways that are broken one sign stands for all: of those of one node the one that is about it, or words for all of them. */
-function findingOfWays({ node, signs }: WayGroup, below: readonly Sign[]): Finding {
+function findingOfWays({ node, parts, signs }: WayGroup, below: readonly Sign[]): Finding {
+  if (parts !== undefined) return findingOfParts(parts, signs, below)
   const object = `node/${node}`
   const first = signs.find((each) => each.object === object) ?? signs[0]!
   const nodes = unique(signs.flatMap((each) => each.nodes)).toSorted()

@@ -38,7 +38,7 @@ export function diagnose(
     ...checksumSigns(answers, packets),
   ]
   const signs = [...told, ...blamedCauses(packets, told), ...lostPackets(packets)]
-  const { findings, notes } = withLeftovers(arrange(signs, reachOf(packets)), leftoversIn(answers))
+  const { findings, notes } = withLeftovers(arrange(signs, reachOf(packets, answers)), leftoversIn(answers))
   return { findings, notes: [...packetNotes(packets), ...own.notes, ...partNotes(answers), ...notes] }
 }
 

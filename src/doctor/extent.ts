@@ -1,8 +1,9 @@
 // What a problem is about: the nodes and pods that it names, and whether another one is about the same. Pure.
 import { type ToldProblem } from '#/api/schemas/problem.ts'
 import { Addr, type Family, Prefix } from '#/lib/addr.ts'
+import { ownValue } from '#/lib/own-value.ts'
 import { problemCatalogue } from '#/model/problem-catalogue.ts'
-import { type Concern } from '#/model/problem-entry.ts'
+import { type Concern, type ProblemEntry } from '#/model/problem-entry.ts'
 import { type Extent, type NodeAnswers } from './types.ts'
 
 /** What texts may name: nodes, and the ranges and addresses of each. */
@@ -38,7 +39,7 @@ export function namesIn(answers: readonly NodeAnswers[]): Names {
 }
 
 export function concernOf(code: string): Concern {
-  return code in problemCatalogue ? problemCatalogue[code as keyof typeof problemCatalogue].about : 'kernel'
+  return ownValue<ProblemEntry>(problemCatalogue, code)?.about ?? 'kernel'
 }
 
 const addressWords = /(?<![\w:.])(?:\d{1,3}(?:\.\d{1,3}){3}|[0-9a-f]{0,4}(?::[0-9a-f]{0,4}){2,7})(?:\/\d{1,3})?/g

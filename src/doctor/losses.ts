@@ -1,5 +1,6 @@
 // What became of the packets that were followed: what was lost, and what says why. Pure.
 import { type ProblemCode, problemCatalogue } from '#/model/problem-catalogue.ts'
+import { ownValue } from '#/lib/own-value.ts'
 import { problem } from '#/model/problems.ts'
 import { isNamed } from './ranks.ts'
 import {
@@ -66,7 +67,7 @@ const how = 'a packet that was sent and followed (causeway trace)'
 
 /** The code of what a trace blames, by what it says or by the kernel's reason. */
 export function blamedCode({ verdict: { code, drop } }: FollowedPacket): string | undefined {
-  return code ?? codesOfReasons[drop?.drop?.reason ?? '']
+  return code ?? ownValue(codesOfReasons, drop?.drop?.reason ?? '')
 }
 
 function lossOf(packet: FollowedPacket): Loss {
@@ -80,7 +81,7 @@ function lossOf(packet: FollowedPacket): Loss {
     from: packet.from.node,
     to: packet.to.node,
     isOfSize: /a small packet is answered/.test(verdict.text),
-    ...(code !== undefined && code in problemCatalogue && { code }),
+    ...(code !== undefined && Object.hasOwn(problemCatalogue, code) && { code }),
     ...(node !== undefined && { node }),
     ...(wire !== undefined && { wireBehind: wire }),
   }

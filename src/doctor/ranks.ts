@@ -1,5 +1,6 @@
 // Which problems can be the cause of which. A cause is of a lower rank than what follows from it: what somebody made explains what is seen of
 // packets, never the other way round. Pure.
+import { ownValue } from '#/lib/own-value.ts'
 
 /**
  * What a problem does. ways: it loses packets between nodes or within one; size: it loses large ones alone; sessions: routes that BGP tells are
@@ -117,7 +118,7 @@ const natures: Readonly<Record<string, Nature>> = {
 const explainsNothing = nature('made', 'anywhere', {})
 
 export function natureOf(code: string): Nature {
-  return natures[code] ?? explainsNothing
+  return ownValue(natures, code) ?? explainsNothing
 }
 
 export const rankOf = (rank: Rank): number => ranks[rank]
@@ -133,5 +134,5 @@ const closer: Readonly<Record<string, readonly string[]>> = {
 
 /** Whether a problem of this code is what a trace blames with that one. */
 export function isNamed(code: string, blamed: string | undefined): boolean {
-  return blamed !== undefined && (code === blamed || closer[blamed]?.includes(code) === true)
+  return blamed !== undefined && (code === blamed || ownValue(closer, blamed)?.includes(code) === true)
 }

@@ -7,8 +7,13 @@ import { type AgentStatus } from '#/api/schemas/status.ts'
 import { type Family } from '#/lib/addr.ts'
 import { type Verdict } from '#/trace/verdict.ts'
 
-/** Why a node did not answer a request. `isLate`: it was reached, and no answer came in time. */
-export type Silence = { readonly what: string; readonly why: string; readonly isLate?: true }
+/** Why a node did not answer a request. `isLate`: it was reached, and no answer came in time. `isStrange`: an answer came, which is of no use. */
+export type Silence = {
+  readonly what: string
+  readonly why: string
+  readonly isLate?: true
+  readonly isStrange?: true
+}
 
 /** What one node said. A part that is absent was not answered. */
 export type NodeAnswers = {

@@ -1,12 +1,13 @@
 // Ways that are broken and for which nobody knows a cause: those of one node that reaches no other are one finding about that node. Pure.
 import { natureOf } from './ranks.ts'
 import { isWhole } from './losses.ts'
-import { type FollowedPacket, type Sign } from './types.ts'
+import { crossing, type Parts, partsOf } from './parts.ts'
+import { type FollowedPacket, type NodeAnswers, type Sign } from './types.ts'
 
 type Way = { readonly sign: Sign; readonly ends: readonly string[] }
 
-/** Signs of one finding: about a node all of whose ways are broken, or about a way. */
-export type WayGroup = { readonly node?: string; readonly signs: Sign[] }
+/** Signs of one finding: about a node all of whose ways are broken, about parts of the cluster that do not reach each other, or about a way. */
+export type WayGroup = { readonly node?: string; readonly parts?: Parts; readonly signs: Sign[] }
 
 /** What is lost on the way, all packets or large ones alone; undefined for signs that are of no way. */
 function harmOf({ code, loss }: Sign): 'ways' | 'size' | undefined {
@@ -20,14 +21,15 @@ export function endsOf({ extent: { at, peers = [] }, nodes }: Sign): readonly st
   return (at === undefined ? [...nodes] : [at, ...peers]).toSorted()
 }
 
-/** The nodes that a packet has left, or come to, and was answered. */
-export type Reach = { readonly ways: ReadonlySet<string>; readonly size: ReadonlySet<string> }
+/** The nodes that a packet has left, or come to, and was answered; and the parts of which each reaches itself. */
+export type Reach = { readonly ways: ReadonlySet<string>; readonly size: ReadonlySet<string>; readonly parts: Parts }
 
-export function reachOf(packets: readonly FollowedPacket[]): Reach {
+export function reachOf(packets: readonly FollowedPacket[], answers: readonly NodeAnswers[]): Reach {
   const whole = packets.filter((packet) => isWhole(packet) && packet.from.node !== packet.to.node)
   const nodesOf = (some: readonly FollowedPacket[]): Set<string> =>
     new Set(some.flatMap(({ from, to }) => [from.node, to.node]))
-  return { ways: nodesOf(whole), size: nodesOf(whole.filter(({ fullBytes }) => fullBytes !== undefined)) }
+  const size = nodesOf(whole.filter(({ fullBytes }) => fullBytes !== undefined))
+  return { ways: nodesOf(whole), size, parts: partsOf(answers, packets) }
 }
 
 /** The node with the most broken ways of those that reach nobody, and have several. */
@@ -54,7 +56,10 @@ function isOpposite({ sign, ends }: Way, node: string, same: readonly Way[]): bo
 export function brokenWays(roots: readonly Sign[], reach: Reach): WayGroup[] {
   return (['ways', 'size'] as const).flatMap((harm) => {
     const ways = roots.filter((sign) => harmOf(sign) === harm).map((sign): Way => ({ sign, ends: endsOf(sign) }))
-    return groupsOf(ways, reach[harm])
+    const apart = harm === 'ways' ? crossing(ways, reach.parts) : undefined
+    if (apart === undefined) return groupsOf(ways, reach[harm])
+    const rest = ways.filter((way) => !apart.ways.includes(way))
+    return [{ parts: apart.parts, signs: apart.ways.map(({ sign }) => sign) }, ...groupsOf(rest, reach[harm])]
   })
 }
 

@@ -53,7 +53,8 @@ function mayBeAt(step: Step, { last, next }: Gap, hops: readonly Hop[], drop: Si
   const at = drop ? [drop.pod] : [last?.pod, next?.pod]
   const isAnywhere = drop === undefined && last === undefined && next === undefined
   if (!isAnywhere && !at.includes(step.pod)) return false
-  if (step.device === undefined || last === undefined) return true
+  // a policy of the sender is told at the pod's device, and enforced where the node forwards, behind its bridge
+  if (step.device === undefined || step.kind === 'policy' || last === undefined) return true
   const passed = hops.slice(0, hops.indexOf(last)).filter(({ node, pod }) => node === last.node && pod === step.pod)
   const ahead = hops.slice(hops.indexOf(last)).filter(({ node }) => node === last.node)
   const isAhead = ahead.some(({ device, pod }) => device === step.device && pod === step.pod)

@@ -99,6 +99,19 @@ test('a drop is told with the reason of the kernel, and joined with what is know
   assert.equal(verdictOf(cut('there', 8, [drop], [route])).text, alone.text)
 })
 
+test('a policy of the sender is enforced where its node forwards, behind the bridge', () => {
+  const at = { node: 'node-1', place: 'drop', device: 'cw-br0' } as const
+  const drop = sightingAt(at, 5, 'there', { drop: { reason: 'NETFILTER_DROP', function: 'nft_do_chain' } })
+  const text = 'egress of default/a is denied'
+  const step: NodeStep = { node: 'node-1', kind: 'policy', text, isObstacle: true, device: 'cwv1' }
+  for (const told of [verdictOf(cut('there', 4, [drop], [step])), verdictOf(cut('there', 4, [], [step]))]) {
+    assert.deepEqual([told.outcome, told.kind], ['lost', 'policy'])
+    assert.match(told.text, /egress of default\/a is denied/)
+  }
+  const behind = verdictOf(cut('there', 7, [], [step]))
+  assert.equal(behind.kind, undefined, 'it has left the node')
+})
+
 test('without a drop, what is in the way of the kernel that has the packet is named, and nothing elsewhere', () => {
   const neighbour: NodeStep = {
     node: 'node-1',

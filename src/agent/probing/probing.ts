@@ -237,13 +237,11 @@ export class Probing implements AsyncDisposable {
     const { answers = answersTcp } = this.#deps
     this.#checking.add(way)
     void answers(way.target.src, way.target.dst)
-      .then(
-        (isAlive) => {
-          way.noteCheck(isAlive, this.#clock.monotonicMs())
-          this.#conclude()
-        },
-        (error: unknown) => this.#tellError(error),
-      )
+      .then((isAlive) => {
+        way.noteCheck(isAlive, this.#clock.monotonicMs())
+        this.#conclude()
+      })
+      .catch((error: unknown) => this.#tellError(error))
       .finally(() => this.#checking.delete(way))
   }
 
