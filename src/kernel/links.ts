@@ -23,6 +23,7 @@ import {
   vxlanData,
 } from '#/wire/netlink/link.ts'
 import { NLM_F_CREATE, NLM_F_EXCL } from '#/wire/netlink/message.ts'
+import { decodeNsid, encodeNsidRequest, RTM_GETNSID } from '#/wire/netlink/nsid.ts'
 import { isNoDevice, type Netlink, type Operation } from './netlink.ts'
 
 export type Link = {
@@ -37,6 +38,8 @@ export type Link = {
   readonly hasCarrier: boolean
   /** IFLA_LINK: for a veth, the index of its other end, valid in the namespace of that end. */
   readonly peerIndex?: number
+  /** IFLA_LINK_NETNSID: the number by which this namespace knows that of the other end; absent: it is this one, or none. */
+  readonly peerNetns?: number
   /** The index of the bridge that this device is a port of. */
   readonly master?: number
   readonly alias?: string
@@ -117,6 +120,7 @@ export function toLink(payload: Uint8Array): Link {
     isUp: (flags & IFF_UP) !== 0,
     hasCarrier: (flags & IFF_LOWER_UP) !== 0,
     ...(attrs.link !== undefined && { peerIndex: attrs.link }),
+    ...(attrs.linkNetnsid !== undefined && { peerNetns: attrs.linkNetnsid }),
     ...(attrs.master !== undefined && { master: attrs.master }),
     ...(attrs.alias !== undefined && { alias: attrs.alias }),
     ...(attrs.group && { group: attrs.group }),
@@ -128,6 +132,13 @@ export function toLink(payload: Uint8Array): Link {
     ...(kind === 'bridge' && attrs.info?.data && { bridge: bridgeSettings(attrs.info.data) }),
     ...(port && { port: { isOpen: isOpen(port), isBlocked: isBlocked(port, attrs.operState) } }),
   }
+}
+
+/** The number by which the socket's namespace knows another one, as in `peerNetns`; undefined: it does not know it. */
+export function numberOfNetns(netlink: Netlink, fd: number): number | undefined {
+  return decodeNsid(
+    netlink.get({ type: RTM_GETNSID, payload: encodeNsidRequest(fd), what: 'ip netns list-id' }).payload,
+  )
 }
 
 /** All devices of the socket's namespace. */

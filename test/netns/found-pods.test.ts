@@ -57,3 +57,32 @@ test('a pod is found once it has its address, and no other namespace with that a
   node.sh('ip link del veth7')
   assert.deepEqual(now(), [])
 })
+
+test('a pod of another node with the same address and the same indices is not taken for it', () => {
+  using node = new TestNetns()
+  using otherNode = new TestNetns()
+  const pods = [new TestNetns(), new TestNetns()]
+  try {
+    for (const [index, { name }] of pods.entries())
+      (index === 0 ? otherNode : node).sh(
+        `ip link add veth7 index 70 type veth peer name eth0 index 20 netns ${name}; ip link set veth7 up`,
+      )
+    for (const pod of pods) pod.sh('ip link set eth0 up; ip addr add 10.244.1.2/24 dev eth0')
+    for (const [own, expected] of [
+      [otherNode, pods[0]!],
+      [node, pods[1]!],
+    ] as const) {
+      using netlink = new Netlink(NETLINK_ROUTE, own.netns)
+      const found = new FoundPods({
+        netlink,
+        pods: () => [podOf('web', '10.244.1.2')],
+        podCIDRs: () => [Prefix.parse('10.244.1.0/24')],
+        nowMs: () => 1000,
+      })
+      using netns = found.netnsOf(found.pods[0]!)
+      assert.equal(netns?.inode, expected.netns.inode)
+    }
+  } finally {
+    for (const pod of pods) pod[Symbol.dispose]()
+  }
+})

@@ -2,7 +2,7 @@
 // interface with the pod's address, the other end of which is on this node.
 import { readdirSync } from 'node:fs'
 import { listAddresses } from '#/kernel/addresses.ts'
-import { type Link, listLinks } from '#/kernel/links.ts'
+import { type Link, listLinks, numberOfNetns } from '#/kernel/links.ts'
 import { KernelError, Netlink } from '#/kernel/netlink.ts'
 import { Prefix } from '#/lib/addr.ts'
 import { errorCode } from '#/lib/error-code.ts'
@@ -125,6 +125,17 @@ export class FoundPods {
     }
   }
 
+  /** Whether the namespace is that of the device's other end: on another node addresses and indices may all be the same. */
+  #isOtherEnd(path: string, { peerNetns }: Link): boolean {
+    try {
+      using netns = new Netns(path)
+      return peerNetns !== undefined && numberOfNetns(this.#deps.netlink, netns.fd) === peerNetns
+    } catch (error) {
+      if (error instanceof KernelError || errorCode(error) !== undefined) return false
+      throw error
+    }
+  }
+
   #found(pod: PolicyPod, links: ReadonlyMap<number, Link>): FoundPod | undefined {
     const { addrs, uid } = pod
     for (const { path, id, interfaces } of this.#known.values())
@@ -133,6 +144,7 @@ export class FoundPods {
         // both ends name each other: an index alone may be that of another namespace's device
         if (host?.kind !== 'veth' || host.peerIndex !== index) continue
         if (!addrs.some((addr) => has.includes(String(addr)))) continue
+        if (!this.#isOtherEnd(path, host)) continue
         return {
           pod: podText(pod),
           uid,

@@ -34,6 +34,7 @@ const spec = {
   netnsFd: [28, u32],
   txQueues: [31, u32],
   rxQueues: [32, u32],
+  linkNetnsid: [37, u32],
   xdp: [43, nest({ programId: [4, u32] })],
 } as const
 const linkAttrs = nest(spec)
