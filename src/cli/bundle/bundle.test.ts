@@ -139,7 +139,13 @@ test('a file that is damaged, hostile or of something else is refused in words',
       /it is no support bundle: madeAtMs: /,
     ],
     ['empty', gzipSync(''), /it is empty/],
-    ['a bomb', gzipSync(Buffer.alloc((1 << 28) + 1, 32)), /a line of it has more than 256 MiB/],
+    ['a bomb', gzipSync(Buffer.alloc((1 << 26) + 1, 32)), /a line of it has more than 64 MiB/],
+    [
+      'of empty objects',
+      gzipSync(`${lines[0]}\n[${'{},'.repeat(2_000_000)}{}]\n`),
+      /a line of it holds more values than any answer/,
+    ],
+    ['of a node twice', changed((line) => line.replace('"nodes":["a"', '"nodes":["b"')), /nodes: .*holds a name twice/],
   ]
   for (const [what, bytes, words] of cases) {
     const broken = join(folder, 'broken')

@@ -1,6 +1,19 @@
 // A support bundle: lines of JSON, compressed. The first says what it is; each of the others is what one agent answered to one request, or why it
 // did not.
-import { array, exactOptional, literal, maxValue, minValue, number, object, pipe, string, unknown } from 'valibot'
+import {
+  array,
+  check,
+  exactOptional,
+  literal,
+  maxLength,
+  maxValue,
+  minValue,
+  number,
+  object,
+  pipe,
+  string,
+  unknown,
+} from 'valibot'
 import { type OperationName } from '#/api/operations.ts'
 import { type ValueOf } from '#/api/value.ts'
 
@@ -8,6 +21,8 @@ import { type ValueOf } from '#/api/value.ts'
 export const bundleVersion = 1
 export const bundleKind = 'causeway support bundle'
 
+/** More than a cluster has. */
+const mostNodes = 20_000
 /** The last moment that a Date has. */
 const latestMs = 8.64e15
 
@@ -16,7 +31,11 @@ export const headLine = object({
   version: number(),
   madeAtMs: pipe(number(), minValue(0), maxValue(latestMs)),
   causeway: string(),
-  nodes: array(string()),
+  nodes: pipe(
+    array(string()),
+    maxLength(mostNodes, `are more than ${mostNodes}`),
+    check((names) => new Set(names).size === names.length, 'holds a name twice'),
+  ),
 })
 
 export const entryLine = object({

@@ -12,8 +12,11 @@ import { type BundleEntry, type BundleHead, bundleVersion, entryLine, headLine }
 
 /** Of a cluster of some thousand nodes; what claims to be more is none, or has to be taken apart by `zcat` and `grep`. */
 const mostBytes = 2 ** 30
-/** An answer of one agent; the engine can hold no text of twice that. */
-const mostLineBytes = 256 << 20
+/** An answer of one agent: several times what one with all that facts may have takes. */
+const mostLineBytes = 64 << 20
+/** A line that is shorter is read whatever it holds; of a longer one, the bytes that a value of it has at least. */
+const alwaysReadBytes = 4 << 20
+const leastBytesPerValue = 6
 
 export type Told = {
   /** The text of an answer, which `readAnswer` reads. */
@@ -45,7 +48,9 @@ class Lines {
     let start = 0
     for (let end = chunk.indexOf(10); end >= 0; end = chunk.indexOf(10, start)) {
       this.#keep(chunk.subarray(start, end))
-      this.#take(Buffer.concat(this.#rest).toString())
+      const line = Buffer.concat(this.#rest)
+      if (isDense(line)) throw new UsageError('a line of it holds more values than any answer of an agent')
+      this.#take(line.toString())
       this.#rest = []
       this.#restBytes = 0
       start = end + 1
@@ -62,6 +67,16 @@ class Lines {
   get hasRest(): boolean {
     return this.#restBytes > 0
   }
+}
+
+const starts = new Set(Buffer.from('{[,'))
+
+/** Objects take a hundred times the memory of their text where they are empty: a small file could ask for all that there is, for minutes. */
+function isDense(line: Buffer): boolean {
+  if (line.length <= alwaysReadBytes) return false
+  let values = 0
+  for (const byte of line) if (starts.has(byte)) values++
+  return values * leastBytesPerValue > line.length
 }
 
 function jsonOf(line: string, number: number): unknown {
