@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -25,6 +26,8 @@ test('configurations are told in the order of the runtime, by name and plugins, 
     put('30-broken.json', '{"planted-token')
     put('README', 'planted-token')
     mkdirSync(join(folder, '40-folder.conf'))
+    // nobody writes into it
+    execFileSync('mkfifo', [join(folder, '50-pipe.conf')])
     const found = readConflists(folder)
     assert.deepEqual(found, [
       { file: '05-single.conf', plugins: ['bridge'], isOurs: false },
@@ -32,6 +35,7 @@ test('configurations are told in the order of the runtime, by name and plugins, 
       { file: '20-other.conflist', network: 'calico', plugins: ['calico', 'portmap'], isOurs: false },
       { file: '30-broken.json', plugins: [], isOurs: false },
       { file: '40-folder.conf', plugins: [], isOurs: false },
+      { file: '50-pipe.conf', plugins: [], isOurs: false },
     ])
     assert.deepEqual(readConflists(join(folder, 'none')), [])
   } finally {

@@ -1,6 +1,6 @@
 // Which CNI configurations a runtime finds on this node: their names and the types of their plugins, and nothing else of what is in them, as
 // others keep tokens there.
-import { readdirSync, readFileSync } from 'node:fs'
+import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { type NodeFacts } from '#/api/schemas/facts.ts'
 import { leadsToOurs } from '../../cni-install/conflist.ts'
@@ -28,8 +28,9 @@ export function readConflists(folder: string): Conflist[] {
 
 function textOf(path: string): string {
   try {
-    const text = readFileSync(path, 'utf8')
-    return text.length > mostBytes ? '' : text
+    // to read a pipe would wait for who writes into it
+    const stats = statSync(path)
+    return stats.isFile() && stats.size <= mostBytes ? readFileSync(path, 'utf8') : ''
   } catch {
     return ''
   }
