@@ -1,5 +1,6 @@
 // `causeway support-bundle`: what all agents tell, in one file.
 import { lstatSync } from 'node:fs'
+import { messageOf } from '#/lib/log.ts'
 import { type AgentChoice, agentOptions, agentOptionsNote, withAgents } from './agents.ts'
 import { noMore, options, type OptionTable, UsageError } from './args.ts'
 import { writeBundle, type Written } from './bundle/write.ts'
@@ -79,9 +80,10 @@ ${agentOptionsNote}`,
       tell(path, written, values.json === true)
       return statusOf(written)
     } catch (error) {
-      if (!(error instanceof Interrupted)) throw error
-      complain(`causeway: ${error.message}; no file was written`)
-      return error.exitStatus
+      if (error instanceof UsageError) throw error
+      // a status of 1 would say that there is a file
+      complain(`causeway: ${messageOf(error)}; no file was written`)
+      return error instanceof Interrupted ? error.exitStatus : 3
     }
   },
 }
