@@ -89,6 +89,7 @@ export const underlayFaults: readonly Fault[] = [
     about: "a node's device of the underlay has no carrier",
     where: "the state of the node's port of the switch",
     codes: ['CW8104', 'CW1306'],
+    doctor: ['CW8104'],
     needs: needsTwoNodes,
     cause: (scene) => {
       const { netns, device } = scene.portOf(scene.node)
