@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { after, suite, test } from 'node:test'
+import { after, before, suite, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { gunzipSync, gzipSync } from 'node:zlib'
 import { askAgent } from '#/api/client.ts'
@@ -27,11 +27,15 @@ const timeless = (told: TracePrediction): unknown => ({
 suite('support bundle', { timeout: 240_000 }, () => {
   const lab = new TestLab()
   const folder = mkdtempSync(join(tmpdir(), 'causeway-bundle-'))
+  let pods: UpReport['pods'] = []
+  before(() => {
+    process.env['PLANTED_TOKEN'] = secrets[0]
+    pods = lab.up('--nodes', '3', '--pods', '4').pods
+  })
   after(() => {
     lab[Symbol.dispose]()
     rmSync(folder, { recursive: true })
   })
-  let pods: UpReport['pods'] = []
   let count = 0
   const podOn = (node: string, index = 0) => pods.filter((each) => each.node === node)[index]!
 
@@ -81,8 +85,6 @@ suite('support bundle', { timeout: 240_000 }, () => {
   }
 
   test('packets of a healthy lab are foretold as the kernels say', async () => {
-    process.env['PLANTED_TOKEN'] = secrets[0]
-    pods = lab.up('--nodes', '3', '--pods', '4').pods
     const live = await compare(packets(), 'healthy')
     const steps = live.flatMap((each) => each.steps)
     assert.ok(new Set(steps.map(({ kind }) => kind)).size >= 7)
