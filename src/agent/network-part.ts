@@ -17,6 +17,7 @@ import { factsOf } from './cluster/node-facts.ts'
 import { KernelWatch } from './network/kernel-watch.ts'
 import { isPort, NotificationReader } from './network/notification-reader.ts'
 import { notInstalledOf } from './network/not-installed.ts'
+import { NeighbourRoom } from './network/neighbour-room.ts'
 import { NetworkKeeper } from './network/network-keeper.ts'
 import { type PodsPart } from './pods-part.ts'
 import { type PolicyPart } from './policy-part.ts'
@@ -72,6 +73,7 @@ export class NetworkPart implements AsyncDisposable {
   readonly nodesDone = new Signal<{ readonly durationMs: number }>()
   readonly #kernelWatch: KernelWatch
   readonly #probing: Probing
+  readonly #neighbourRoom: NeighbourRoom
   #passError: string | undefined
 
   constructor(config: NetworkPartConfig, deps: NetworkPartDeps) {
@@ -126,6 +128,7 @@ export class NetworkPart implements AsyncDisposable {
         log,
       }),
     )
+    this.#neighbourRoom = this.#made.use(new NeighbourRoom({ onChange: () => wake.emit('later'), log }))
     wake.subscribe((urgency) => this.#loop.trigger(urgency))
   }
 
@@ -133,6 +136,7 @@ export class NetworkPart implements AsyncDisposable {
   watch(): void {
     this.#kernelWatch.start()
     this.#probing.start()
+    this.#neighbourRoom.start()
   }
 
   #openWatch(onEnd: (error: unknown) => void): Disposable {
@@ -171,7 +175,7 @@ export class NetworkPart implements AsyncDisposable {
   get problems(): readonly Problem[] {
     const { lost } = this.#kernelWatch
     const ofWatch = lost === undefined ? [] : [problem('CW9004', 'agent/kernel-notifications', lost)]
-    return [...this.#keeper.problems, ...this.#probing.problems, ...ofWatch]
+    return [...this.#keeper.problems, ...this.#probing.problems, ...this.#neighbourRoom.problems, ...ofWatch]
   }
 
   /** What probes tell of the ways to other nodes. */

@@ -327,3 +327,30 @@ test('whatever is told, each sign is in one finding, and no finding is below ano
     { numRuns: 300 },
   )
 })
+
+test('a full table of neighbours is the cause of ways that are broken, however the agents around call them', () => {
+  const full = told('CW8107', 'neighbours/IPv4', "1024 of 1024 entries of the kernel's table are in use")
+  const silent = told('CW1306', 'node/node-1')
+  const problems: Told = [
+    ['node-1', full, told('CW1307', 'node/node-1'), told('CW6002', 'api/server')],
+    ['node-2', silent],
+    ['node-3', silent],
+  ]
+  const lost = packetOf('node-2', 'node-1', {
+    code: 'CW8107',
+    drop: {
+      node: 'node-1',
+      place: 'drop',
+      role: 'answer',
+      timeMs: 1,
+      lengthBytes: 1,
+      skb: '',
+      bytes: '',
+      startsAt: 'network',
+      drop: { reason: 'NEIGH_CREATEFAIL', function: 'ip_finish_output2' },
+    },
+  })
+  const codes = (packets: readonly FollowedPacket[]) => findingsOf(problems, packets, 3).map(({ code }) => code)
+  assert.deepEqual(codes([]), ['CW8107'])
+  assert.deepEqual(codes([lost]), ['CW8107'])
+})

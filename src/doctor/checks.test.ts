@@ -137,6 +137,8 @@ test('programs of others and offloads count only where a trace blames them', () 
     diagnose(broken, [packetOf('node-1', 'node-2', drop('TC_EGRESS', 'node-1'))]).findings.map(({ code }) => code),
     ['CW6101'],
   )
+  // the table of the node that dropped it, whichever end that is
+  assert.deepEqual(idsWith('NEIGH_CREATEFAIL', 'node-2'), ['CW8107 node/node-2'])
   // the sender has computed what the receiver finds wrong
   assert.deepEqual(idsWith('TCP_CSUM', 'node-2'), ['CW8103 device/eth0'])
 })

@@ -41,6 +41,7 @@ const codesOfReasons: Readonly<Record<string, ProblemCode>> = {
   TCP_CSUM: 'CW8103',
   UDP_CSUM: 'CW8103',
   OTHERHOST: 'CW8105',
+  NEIGH_CREATEFAIL: 'CW8107',
   TC_INGRESS: 'CW6101',
   TC_EGRESS: 'CW6101',
   XDP: 'CW6101',

@@ -113,6 +113,7 @@ const natures: Readonly<Record<string, Nature>> = {
   CW8103: cutsOff,
   CW8104: nature('made', 'anywhere', { does: ['ways', 'sessions', 'api'] }),
   CW8105: sendsAstray,
+  CW8107: nature('made', 'here', { does: ['ways', 'size', 'sessions', 'api'] }),
 }
 
 const explainsNothing = nature('made', 'anywhere', {})

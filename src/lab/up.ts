@@ -12,6 +12,8 @@ import { messageOf } from '#/lib/log.ts'
 import { conditionOf, type KubeNode, type Pod, podCIDRsOf } from '#/model/kubernetes.ts'
 import { nodeNameOf, podPhaseOf } from '#/model/kubernetes.ts'
 import { type PolicyView } from '#/policy/cluster.ts'
+import { listNeighbourTables } from '#/kernel/neighbour-tables.ts'
+import { Netlink } from '#/kernel/netlink.ts'
 import { Netns, netnsPath } from '#/sys/netns.ts'
 import { labelsOf } from '#/install/settings.ts'
 import { agentNamespace, isAgentPod } from './agent-pods.ts'
@@ -23,6 +25,7 @@ import { ensureDefinitions } from './definitions.ts'
 import { labDown } from './down.ts'
 import { ensureFlannel, flannelPlanOf } from './flannel/nodes.ts'
 import { demoPod, nodeObject } from './kubelet-objects.ts'
+import { neighbourWarning } from './neighbour-need.ts'
 import { LabPaths } from './paths.ts'
 import { readPolicies } from './policies.ts'
 import { preflight } from './preflight.ts'
@@ -272,6 +275,12 @@ function placesOf({ racks, subnets }: LabSpec): string {
   return `in ${racks.count} rack${racks.count === 1 ? '' : 's'} with ${routers}`
 }
 
+function warnOfNeighbours(spec: LabSpec, say: LabContext['say']): void {
+  using netlink = Netlink.brief()
+  const warning = neighbourWarning(spec, listNeighbourTables(netlink))
+  if (warning !== undefined) say(warning)
+}
+
 export type LabState = {
   readonly nodes: readonly KubeNode[]
   readonly pods: readonly Pod[]
@@ -285,6 +294,7 @@ async function build(spec: LabSpec, before: LabSpec | undefined, context: LabCon
   // the kubelet reads the lab's size when it starts, so one that knows the old size must not run on with the new spec
   if (before && before.nodes !== spec.nodes) await stopProcesses(spec.name, (role) => role === kubeletRole)
   writeSpec(paths, spec)
+  warnOfNeighbours(spec, say)
   say(`underlay: ${spec.nodes} nodes ${placesOf(spec)}, MTU ${spec.underlayMtuBytes}`)
   lab.underlay()
   if (spec.racks) {

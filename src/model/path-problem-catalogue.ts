@@ -37,4 +37,11 @@ export const pathProblemCatalogue = {
     remedy:
       'find who set the entry (a permanent one is configured: ip neigh show nud permanent) and take it out there: ip neigh del ADDRESS dev DEVICE; if it is learned, two machines answer for one address',
   },
+  CW8107: {
+    title: "The kernel's table of neighbours is full",
+    about: 'kernel',
+    how: "the kernel's table of neighbours (ip ntable show): its entries, its limit gc_thresh3, and how often it refused a new one",
+    remedy:
+      'on the host of the node, raise net.ipv4.neigh.default.gc_thresh3, for IPv6 net.ipv6.neigh.default.gc_thresh3, to at least twice the number of nodes and pods on its links, gc_thresh2 to half of it and gc_thresh1 to a quarter, with sysctl -w and in a file of /etc/sysctl.d; it holds for the whole kernel, with all its namespaces',
+  },
 } as const satisfies Readonly<Record<`CW${number}`, ProblemEntry>>

@@ -1,9 +1,12 @@
 // What the kernel's reasons for dropping a packet mean (include/net/dropreason-core.h), where that is more than their names say.
+import { type ProblemCode, problemCatalogue } from '#/model/problem-catalogue.ts'
 import { type StepKind } from '#/model/trace.ts'
 import { type Drop } from './types.ts'
 
 type ReasonWords = {
   readonly text: string
+  /** The problem that it is, whatever was predicted; without `remedy` it has that of the catalogue. */
+  readonly code?: ProblemCode
   readonly remedy?: string
   /** What of a node's predicted steps such a drop is about. */
   readonly kinds: readonly StepKind[]
@@ -66,7 +69,8 @@ const reasons: Readonly<Record<string, ReasonWords>> = {
   UNKNOWN_L4_PROTO: { text: 'nothing handles its protocol there', kinds: ['deliver'] },
   XFRM_POLICY: { text: 'an IPsec policy forbids it', remedy: 'look at: ip xfrm policy', kinds: [] },
   NEIGH_FAILED: { text: 'the next hop does not answer ARP or neighbour discovery', kinds: waiting },
-  NEIGH_CREATEFAIL: { text: 'the table of neighbours is full', kinds: ['neighbour'] },
+  // an entry that there is, whatever is wrong with it, need not be made: no predicted step is about this
+  NEIGH_CREATEFAIL: { text: 'the table of neighbours is full', code: 'CW8107', kinds: [] },
   NEIGH_QUEUEFULL: { text: 'too many packets wait for the MAC of the next hop', kinds: waiting },
   NEIGH_DEAD: { text: 'the entry of the next hop was removed while it waited', kinds: waiting },
   QUEUE_PURGE: { text: 'it was still waiting when its queue was emptied', kinds: waiting },
@@ -134,7 +138,8 @@ const functions: readonly (readonly [RegExp, ReasonWords])[] = [
 ]
 
 export function reasonWords({ reason, function: name }: Drop): ReasonWords | undefined {
-  return reasons[reason] ?? functions.find(([pattern]) => pattern.test(name))?.[1]
+  const words = reasons[reason] ?? functions.find(([pattern]) => pattern.test(name))?.[1]
+  return words?.code === undefined ? words : { remedy: problemCatalogue[words.code].remedy, ...words }
 }
 
 /** "NETFILTER_DROP in nft_do_chain", as the kernel calls it. */

@@ -404,10 +404,17 @@ test("what the sender's node has wrong of the tunnel's other end is the cause, w
     // the other node has another MAC
     [cut('there', 9, [dropped('node-2', 'cw-vxlan', 'OTHERHOST')], [mac]), /sends to another MAC/, 'CW6502'],
     [cut('there', 5, [dropped('node-1', 'cw-vxlan', 'NO_TX_TARGET')], [mac]), /sends to another MAC/, 'CW6502'],
+    // where no entry can be made, it is of no matter what is wrong with those that there are
+    [
+      cut('there', 5, [dropped('node-1', 'eth0', 'NEIGH_CREATEFAIL')], [mac]),
+      /dropped at eth0 of node-1: the table of neighbours is full \(NEIGH_CREATEFAIL in f\)$/,
+      'CW8107',
+    ],
   ]
   for (const [facts, text, code] of cases) {
     const verdict = verdictOf(facts)
     assert.match(verdict.text, text)
     assert.equal(verdict.code, code)
+    if (code === 'CW8107') assert.match(verdict.remedy ?? '', /gc_thresh3.*whole kernel/)
   }
 })

@@ -5,6 +5,7 @@ import { icmpErrorWords } from '#/wire/icmp/packet.ts'
 import { arrivedAnswer, hasArrived, isAtEnd, isForged, obstaclesAtEnd } from './arrival.ts'
 import { isTunnel, type Loss, lossIn as lossBetween, lossRemedy, lossText, placeName } from './gap.ts'
 import { answerKind, type AnswerKind, isIcmpRedirect, readPacket } from './packet.ts'
+import { reasonWords } from './reasons.ts'
 import { refusalWords } from './refusal.ts'
 import { type End, type TraceFacts } from './trace-facts.ts'
 import { type Direction, type Sighting, type Step } from './types.ts'
@@ -148,13 +149,14 @@ function refusedBy(facts: TraceFacts, verdict: Verdict, back: readonly Sighting[
 function lostPart(loss: Loss, direction: Direction): Omit<Verdict, 'outcome' | 'text'> {
   const { last, next, obstacle, drop } = loss
   const remedy = lossRemedy(loss)
+  const code = obstacle?.code ?? (obstacle === undefined && drop?.drop ? reasonWords(drop.drop)?.code : undefined)
   return {
     direction,
     ...(drop && { drop }),
     ...(last && { last }),
     ...(next && { next }),
     ...(obstacle && { kind: obstacle.kind }),
-    ...(obstacle?.code !== undefined && { code: obstacle.code }),
+    ...(code !== undefined && { code }),
     ...(remedy !== undefined && { remedy }),
   }
 }
