@@ -353,4 +353,9 @@ test('a full table of neighbours is the cause of ways that are broken, however t
   const codes = (packets: readonly FollowedPacket[]) => findingsOf(problems, packets, 3).map(({ code }) => code)
   assert.deepEqual(codes([]), ['CW8107'])
   assert.deepEqual(codes([lost]), ['CW8107'])
+  // all nodes of a link have as many neighbours
+  const [finding, ...more] = findingsOf([...problems, ['node-2', full], ['node-3', full]], [lost], 3)
+  assert.deepEqual(more, [])
+  assert.deepEqual(finding!.nodes, ['node-1', 'node-2', 'node-3'])
+  assert.equal(finding!.message, full.message)
 })

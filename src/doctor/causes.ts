@@ -116,9 +116,13 @@ function causesOf(signs: readonly Sign[]): Map<Sign, Sign> {
   return found
 }
 
+/** Limits that many nodes reach together, since their number is what fills them: it is mended alike on all. */
+const ofManyNodes = new Set(['CW8107'])
+
 /** What one maker did to one node, such as a route for each family, is one cause. */
 function groupOf(sign: Sign): unknown {
   const { code, nodes, extent } = sign
+  if (ofManyNodes.has(code)) return code
   const { rank: own, does } = natureOf(code)
   return own === 'made' && does.length > 0 ? JSON.stringify([code, nodes, extent.at, extent.peers, extent.pods]) : sign
 }
