@@ -29,7 +29,14 @@ function timed(lab: string, command: string): { readonly ms: number; readonly st
 async function samplesAt(nodes: number, rounds: number, say: (line: string) => void): Promise<Sample[]> {
   await using rig = new Rig()
   say(`${nodes} nodes come up`)
-  const lab = await BenchLab.up(rig, ['--nodes', String(nodes), '--pods', '1'])
+  // one kernel has one table of neighbours for all namespaces: with 50 nodes on one link it is full
+  const lab = await BenchLab.up(rig, [
+    '--nodes',
+    String(nodes),
+    '--pods',
+    '1',
+    ...(nodes > 25 ? ['--subnets', String(nodes / 10)] : []),
+  ])
   // the first one makes the programs of the trace, and files are read for the first time
   timed(lab.name, 'doctor')
   return Array.from({ length: rounds }, (_, round): Sample => {

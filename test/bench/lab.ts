@@ -50,7 +50,7 @@ export class BenchLab {
   /** `causeway lab ACTION`, which must succeed; returns what it printed. */
   causeway(action: string, ...options: readonly string[]): string {
     const command = [...causeway.slice(1), 'lab', action, '--name', this.name, ...options]
-    const { status, stdout, stderr } = spawnSync(causeway[0]!, command, { encoding: 'utf8' })
+    const { status, stdout, stderr } = spawnSync(causeway[0]!, command, { encoding: 'utf8', maxBuffer: 2 ** 28 })
     if (status !== 0) throw new RigError(`causeway lab ${action}: ${stderr}`)
     return stdout
   }
