@@ -95,7 +95,8 @@ export const effects: Readonly<Record<string, Effect>> = {
     fails: never,
     seen: (struck) => {
       assert.ok(pings(struck, 100).isAnswered, 'small packets cross')
-      const { isAnswered, stdout } = pings(struck, 1420, '-c 2 -i 0.3 -W 1')
+      // the first tell the node of the sender, and a later one the sender
+      const { isAnswered, stdout } = pings(struck, 1420, '-c 6 -i 0.4 -W 1')
       assert.ok(!isAnswered && /mtu|too (long|big)/i.test(stdout), `the sender is told: ${stdout}`)
     },
   },
