@@ -114,8 +114,6 @@ const setSpec = {
   flags: [3, be32],
   keyType: [4, be32],
   keyLength: [5, be32],
-  /** What a map gives: of verdicts the kernel knows the length itself. */
-  dataType: [6, be32],
   /** How many elements a set without a name has: a hint that saves memory. */
   description: [9, nest({ size: [1, be32] })],
   /** Identifies the set within a transaction; the kernel requires it. */
@@ -127,7 +125,7 @@ const setSpec = {
 } as const
 export const setCodec = nest(setSpec)
 
-/** What a map gives for a key: a verdict, in maps of ours. */
+/** What a map of others gives for a key, where that is a verdict. */
 const elementData = nest({ verdict: [2, nest({ code: [1, be32], chain: [2, text] })] })
 const elementSpec = {
   key: [1, nest({ value: [1, raw] })],

@@ -27,9 +27,6 @@ export const keyTypes = {
 export const SET_ANONYMOUS = 1
 export const SET_CONSTANT = 2
 export const SET_INTERVAL = 4
-export const SET_MAP = 8
-/** NFT_DATA_VERDICT, the type of a map's data. */
-export const DATA_VERDICT = 0xffffff00
 
 /** The kernel's codes of verdicts: NF_DROP, NF_ACCEPT, and NFT_JUMP (-3), NFT_GOTO (-4), NFT_RETURN (-5). */
 export const verdictCodes = {

@@ -78,14 +78,13 @@ type SetAttrs = {
   readonly flags: number
   readonly keyType: number
   readonly keyLength: number
-  readonly dataType?: number
   readonly counter?: boolean
 }
 
 function setRequest({ family, name: table }: NftTableName, ids: SetIds, attrs: SetAttrs): NftRequest {
   const { counter, ...rest } = attrs
   return {
-    what: `nft add ${attrs.dataType === undefined ? 'set' : 'map'} ${family} ${table} ${attrs.name}`,
+    what: `nft add set ${family} ${table} ${attrs.name}`,
     type: NFT_MSG_NEWSET,
     flags: NLM_F_CREATE,
     payload: encodeNft(family, setCodec, {
