@@ -1,7 +1,5 @@
 // Everything that this agent reports: its API, its Node object, Events, metrics, and the container runtime's configuration. It reads
 // the other parts and changes nothing in them.
-import { type AgentPlan } from '#/api/schemas/plan.ts'
-import { type AgentStatus, type EndpointStatus } from '#/api/schemas/status.ts'
 import { type ApiClient } from '#/cluster/client.ts'
 import { EventRecorder } from '#/cluster/event-recorder.ts'
 import { type DeniedPacket, type EbpfState, ownProgramIds, readDenied } from '#/datapath/programs.ts'
@@ -10,10 +8,9 @@ import { NftClient } from '#/kernel/nftables.ts'
 import { type Logger, messageOf } from '#/lib/log.ts'
 import { type Signal } from '#/lib/signal.ts'
 import { oneOfEach, type Problem, problem, problemId } from '#/model/problems.ts'
-import { policyTableName } from '#/model/names.ts'
 import { objectKinds } from '#/model/object-kinds.ts'
-import { datapathSource } from '#/settings/precedence.ts'
 import { problemsOfObjects } from '#/reconcile/object-problem.ts'
+import { agentPlan, agentStatus, type Told } from './report/agent-status.ts'
 import { datapathHandlers } from './report/datapath-api.ts'
 import { registerDatapathMetrics } from './report/datapath-metrics.ts'
 import { DatapathView } from './report/datapath-view.ts'
@@ -22,7 +19,6 @@ import { type BgpPart } from './bgp-part.ts'
 import { type ClusterPart } from './cluster-part.ts'
 import { CniInstaller } from './cni-install/installer.ts'
 import { type AgentConfig, settingProblems } from './config.ts'
-import { type Endpoint } from './endpoints/endpoint-store.ts'
 import { datapathPublisher } from './report/datapath-publisher.ts'
 import { formerCIDRsPublisher } from './report/former-cidrs-publisher.ts'
 import { factsHandlers } from './report/facts/api.ts'
@@ -47,7 +43,6 @@ import { type ObjectStatus } from '#/reconcile/status.ts'
 import { policyHandlers } from './report/policy-api.ts'
 import { registerPolicyMetrics } from './report/policy-metrics.ts'
 import { PolicyReport } from './report/policy-report.ts'
-import { policyStatus } from './report/policy-status.ts'
 import { registerPolicyStateMetrics } from './report/policy-state-metrics.ts'
 import { predictDepsOf } from './report/predict/deps.ts'
 import { readinessOf, unreadiness } from './report/readiness.ts'
@@ -57,7 +52,6 @@ import { routingPublisher } from './report/routing-publisher.ts'
 import { tracePredictHandlers } from './report/trace-predict.ts'
 import { TraceSend, type TraceSources } from './report/trace-send.ts'
 import { TraceWatch } from './report/trace-watch.ts'
-import { verdictStatus } from './report/verdict-status.ts'
 
 const httpRetryMs = 10_000
 
@@ -201,12 +195,16 @@ export class ReportingPart implements AsyncDisposable {
     ])
   }
 
+  get #told(): Told {
+    return { readiness: this.readiness, problems: this.problems, failures: this.#failures }
+  }
+
   /** The operations that the agent serves on its socket. */
   get handlers(): Handlers {
     const { pods, bgp } = this.#deps
     return {
-      status: () => ({ status: 200, body: this.#status() }),
-      plan: async () => ({ status: 200, body: await this.#plan() }),
+      status: () => ({ status: 200, body: agentStatus(this.#config, this.#deps, this.#told) }),
+      plan: async () => ({ status: 200, body: await agentPlan(this.#config, this.#deps, this.problems) }),
       ipam: () => ({ status: 200, body: pods.ipam.show() }),
       ipamCheck: async () => ({ status: 200, body: await pods.ipam.check() }),
       ipamRelease: (wish) => pods.ipam.release(wish),
@@ -269,46 +267,6 @@ export class ReportingPart implements AsyncDisposable {
     const ids = new Set(ofPaths.map(problemId))
     const others = problems.filter((each) => !ids.has(problemId(each)))
     this.#nodeEvents.update([...others, ...problemsOfObjects(ofNode)])
-  }
-
-  #status(): AgentStatus {
-    const { cluster, policy, pods, network } = this.#deps
-    const { state, reasons } = this.readiness
-    return {
-      node: this.#config.nodeName,
-      pid: process.pid,
-      podCIDRs: (cluster.view.self?.podCIDRs ?? []).map(String),
-      readiness: { state, reasons },
-      datapath: {
-        wanted: cluster.datapath.value,
-        wantedBy: datapathSource(cluster.datapath.by),
-        ...pods.datapathState,
-      },
-      api: cluster.apiStatus,
-      policy: policyStatus(policy),
-      ways: network.probing.status(),
-      objects: [...network.state.objects, ...policy.objects],
-      verdicts: network.state.verdicts.map(verdictStatus),
-      endpoints: pods.endpoints.map(endpointStatus),
-      problems: [...this.problems, ...problemsOfObjects(this.#failures)],
-    }
-  }
-
-  async #plan(): Promise<AgentPlan> {
-    const { network, policy } = this.#deps
-    const changes = await network.state.preview()
-    const ofPolicy = (await policy.differences()).map((line) => ({
-      kind: 'policy-table' as const,
-      verb: 'change' as const,
-      key: policyTableName,
-      // these tables are changed by element: what differs says more than the commands would
-      commands: [`# ${policyTableName}: ${line}`],
-    }))
-    return {
-      node: this.#config.nodeName,
-      changes: [...changes.map(({ kind, verb, key, commands }) => ({ kind, verb, key, commands })), ...ofPolicy],
-      problems: this.problems,
-    }
   }
 
   #makeMetrics(): AgentMetrics {
@@ -393,19 +351,5 @@ export class ReportingPart implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#stack.disposeAsync()
-  }
-}
-
-function endpointStatus(endpoint: Endpoint): EndpointStatus {
-  const { pod, podUid, containerId, ifName, hostDevice, addrs, state, datapath } = endpoint
-  return {
-    pod,
-    containerId,
-    ifName,
-    hostDevice,
-    addrs: addrs.map(({ addr }) => String(addr)),
-    state,
-    datapath,
-    ...(podUid !== '' && { podUid }),
   }
 }

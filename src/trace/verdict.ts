@@ -1,10 +1,10 @@
 // What a trace says in the end: whether the probe arrived and was answered, and if not, the first place where what was seen parts from what was to be
 // seen, why, and what mends it.
 import { type StepKind } from '#/model/trace.ts'
-import { icmpErrorWords } from '#/wire/icmp/packet.ts'
+import { icmpWords, redirect } from '#/wire/icmp/types.ts'
 import { arrivedAnswer, hasArrived, isAtEnd, isForged, obstaclesAtEnd } from './arrival.ts'
 import { isTunnel, type Loss, lossIn as lossBetween, lossRemedy, lossText, placeName } from './gap.ts'
-import { answerKind, type AnswerKind, isIcmpRedirect, readPacket } from './packet.ts'
+import { answerKind, type AnswerKind, readPacket } from './packet.ts'
 import { reasonWords } from './reasons.ts'
 import { refusalWords } from './refusal.ts'
 import { type End, type TraceFacts } from './trace-facts.ts'
@@ -91,7 +91,7 @@ function answeredVerdict(facts: TraceFacts, kind: AnswerKind, answer: Sighting):
     }
   }
   const { by, type, code, mtuBytes } = kind
-  const words = icmpErrorWords(by.family, type, code) ?? `ICMP type ${type} code ${code}`
+  const words = icmpWords(by.family, type, code) ?? `ICMP type ${type} code ${code}`
   const mtu = mtuBytes > 0 && /too big|needed/.test(words) ? `, MTU ${mtuBytes}` : ''
   return { outcome: 'refused', text: `${by} refuses the probe: ${words}${mtu}`, last: hopAt(answer) }
 }
@@ -341,7 +341,7 @@ export function judgeTrace(all: TraceFacts): Trace {
 function isRedirect(sighting: Sighting): boolean {
   if (sighting.role !== 'probe-error' && sighting.role !== 'answer-error') return false
   const packet = packetOf(sighting)
-  return packet?.icmp !== undefined && isIcmpRedirect(packet.src.family, packet.icmp.type)
+  return packet?.icmp !== undefined && packet.icmp.type === redirect[packet.src.family]
 }
 
 /** The exit status that a verdict is told by. */
