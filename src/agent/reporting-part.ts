@@ -40,11 +40,12 @@ import { probeHandlers } from './report/probes.ts'
 import { ProblemLog } from './report/problem-log.ts'
 import { type Readiness } from '#/model/readiness.ts'
 import { type ObjectStatus } from '#/reconcile/status.ts'
+import { nodeCIDRs } from '#/predict/cidr-node.ts'
 import { policyHandlers } from './report/policy-api.ts'
 import { registerPolicyMetrics } from './report/policy-metrics.ts'
 import { PolicyReport } from './report/policy-report.ts'
 import { registerPolicyStateMetrics } from './report/policy-state-metrics.ts'
-import { predictDepsOf } from './report/predict/deps.ts'
+import { cidrDepsOf, predictDepsOf } from './report/predict/deps.ts'
 import { readinessOf, unreadiness } from './report/readiness.ts'
 import { type DirtySet } from './network/dirty-set.ts'
 import { type Urgency } from './network/reconcile-loop.ts'
@@ -310,6 +311,7 @@ export class ReportingPart implements AsyncDisposable {
           ? `the agent does not know the cluster yet${why === undefined ? '' : `: ${why}`}`
           : undefined
       },
+      cidrs: () => nodeCIDRs(cidrDepsOf(this.#config.nodeName, this.#deps)),
       endpoints: () => pods.endpoints,
       netnsOf: (endpoint) => pods.netnsOf(endpoint),
     }

@@ -58,6 +58,24 @@ test('a reset says that nothing listens, which is no fault where nobody asked fo
   assert.equal(verdictOf({ ...facts, protocol: 'tcp', sightings }).outcome, 'answered')
 })
 
+test("a reset in the name of an address that no pod has is a firewall's, unless somebody there takes the packet", () => {
+  const answered = cut('back', tunnelWay.back.length)
+  const bytes = ip('10.244.2.77', from.addr, 'rst')
+  const facts: TraceFacts = {
+    ...answered,
+    to: { addr: '10.244.2.77', cidrNode: 'node-2' },
+    protocol: 'tcp',
+    port: 80,
+    sightings: answered.sightings
+      .filter(({ pod }) => pod !== to.pod)
+      .map((each) => (each.role === 'answer' ? { ...each, bytes } : each)),
+  }
+  assert.match(verdictOf(facts).text, /^a firewall refuses the probe in the name of 10\.244\.2\.77/)
+  const drop = { reason: 'NO_SOCKET', function: 'tcp_v4_rcv' }
+  const taken = sightingAt({ node: 'node-2', place: 'drop', device: 'eth0', pod: 'default/new' }, 30, 'there', { drop })
+  assert.equal(verdictOf({ ...facts, sightings: [...facts.sightings, taken] }).outcome, 'closed')
+})
+
 test('an ICMP error of somebody on the way is no answer, and what it met is looked for where it began', () => {
   const facts = cut(
     'there',

@@ -319,3 +319,29 @@ test("what the sender's node has wrong of the tunnel's other end is the cause, w
     if (code === 'CW8107') assert.match(verdict.remedy ?? '', /gc_thresh3.*whole kernel/)
   }
 })
+
+test('an address of a pod CIDR that no pod has ends where its node says so', () => {
+  const unused = { addr: '10.244.2.77', cidrNode: 'node-2' }
+  const text = 'no pod of node-2 has 10.244.2.77: its agent knows of none'
+  const nobody: NodeStep = { node: 'node-2', kind: 'deliver', device: 'cw-br0', text, isObstacle: true, remedy: 'look' }
+  // where the way goes no further
+  const places = tunnelWay.there.slice(0, 9)
+  const seen = places.map((place, index) => sightingAt(place, index, 'there'))
+  const facts: TraceFacts = {
+    ...healthy(),
+    to: unused,
+    predictions: { there: predictionsOf(places, [nobody]), back: [] },
+    sightings: seen,
+  }
+  const lost = verdictOf(facts)
+  assert.equal(lost.text, `the probe came as far as cw-vxlan of node-2: ${text}`)
+  assert.deepEqual([lost.outcome, lost.remedy, exitStatus(lost)], ['lost', 'look', 1])
+  const blind = verdictOf({
+    ...facts,
+    predictions: { there: predictionsOf(places.slice(0, 7)), back: [] },
+    sightings: seen.slice(0, 7),
+    blind: [{ node: 'node-2', why: 'no agent there' }],
+  })
+  assert.match(blind.text, /; what became of it on node-2 is not known: no agent there$/)
+  assert.deepEqual([blind.outcome, exitStatus(blind)], ['untold', 3])
+})

@@ -7,11 +7,11 @@ import { isTunnel, type Loss, lossIn as lossBetween, lossRemedy, lossText, place
 import { answerKind, type AnswerKind, readPacket } from './packet.ts'
 import { reasonWords } from './reasons.ts'
 import { refusalWords } from './refusal.ts'
-import { type End, type TraceFacts } from './trace-facts.ts'
+import { type End, goalNode, type TraceFacts } from './trace-facts.ts'
 import { type Direction, type Sighting, type Step } from './types.ts'
 import { directionOf, type Hop, mergeWay } from './way.ts'
 
-export { type End, type TraceFacts } from './trace-facts.ts'
+export { type End, goalNode, type TraceFacts } from './trace-facts.ts'
 
 export const outcomes = [
   'answered',
@@ -193,8 +193,8 @@ function blindNode(
   const hasLeft = last?.place === 'transmit' && last.pod === undefined && !isTunnel(last.device)
   // a way that ends at an obstacle goes on at the next node, to which the packet has not come
   if (last !== undefined && next !== undefined && next.node !== last.node && !hasLeft) return undefined
-  const isGone = hasLeft && next === undefined && goal.node !== last.node
-  return blind.find(({ node }) => node === (isGone ? goal.node : next?.node))
+  const isGone = hasLeft && next === undefined && goalNode(goal) !== last.node
+  return blind.find(({ node }) => node === (isGone ? goalNode(goal) : next?.node))
 }
 
 /** The verdict where the packet went to a node that was not watched. */
@@ -326,7 +326,7 @@ function verdictOf(facts: TraceFacts, hops: Trace['hops']): Verdict {
 /** Joins what was seen and what was to be seen. */
 export function judgeTrace(all: TraceFacts): Trace {
   const facts = { ...all, sightings: all.sightings.filter((each) => !isRedirect(each)) }
-  const ends = [facts.from.node, facts.to.node].filter((each) => each !== undefined)
+  const ends = [facts.from.node, goalNode(facts.to)].filter((each) => each !== undefined)
   const of = (direction: Direction): readonly Hop[] =>
     mergeWay(
       facts.predictions[direction],
