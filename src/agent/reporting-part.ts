@@ -2,7 +2,7 @@
 // the other parts and changes nothing in them.
 import { type ApiClient } from '#/cluster/client.ts'
 import { EventRecorder } from '#/cluster/event-recorder.ts'
-import { type DeniedPacket, type EbpfState, ownProgramIds, readDenied } from '#/datapath/programs.ts'
+import { type DeniedPacket, type EbpfState, readDenied } from '#/datapath/programs.ts'
 import { type Netlink } from '#/kernel/netlink.ts'
 import { NftClient } from '#/kernel/nftables.ts'
 import { type Logger, messageOf } from '#/lib/log.ts'
@@ -325,7 +325,7 @@ export class ReportingPart implements AsyncDisposable {
       netlink,
       pods: () => pods.endpoints,
       netnsOf: (pod) => pods.netnsOf(pod),
-      ownProgramIds: () => ownProgramIds(this.#datapath.generation),
+      generation: () => this.#datapath.generation,
       settings: told,
       confDir: cniInstall?.confDir,
     }

@@ -171,7 +171,7 @@ export class ObservingAgent implements AsyncDisposable {
       netlink,
       pods: () => found.pods,
       netnsOf: (pod) => found.netnsOf(pod),
-      ownProgramIds: () => [],
+      generation: () => undefined,
       settings: { [observerSettings.nodeName.variable]: nodeName },
       confDir: undefined,
     }
