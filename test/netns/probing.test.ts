@@ -6,6 +6,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { type Clock, systemClock } from '#/cluster/clock.ts'
 import { ManualClock } from '#/cluster/testing/manual-clock.ts'
 import { answersTcp } from '#/agent/probing/tcp-answer.ts'
+import { refusesUdp } from '#/agent/probing/udp-answer.ts'
 import { openProbeSocket } from '#/agent/probing/echo-sockets.ts'
 import { type Peers, Probing, type ProbingDeps } from '#/agent/probing/probing.ts'
 import { NftClient } from '#/kernel/nftables.ts'
@@ -14,7 +15,7 @@ import { silent } from '#/lib/log.ts'
 import { type Verdict } from '#/model/verdict.ts'
 import { nodeTable } from '#/plan/filter.ts'
 import { noRemotePlan } from '#/plan/remote-plan.ts'
-import { tcpSocket } from '#/sys/socket.ts'
+import { tcpSocket, wholeDatagramSocket } from '#/sys/socket.ts'
 import { TestNetns } from './namespace.ts'
 
 const own = { 4: '172.30.1.1', 6: 'fd30::1' } as const
@@ -95,6 +96,8 @@ class Scene implements Disposable {
           clock: fastClock,
           answers: async (src, dst) =>
             answersTcp(src, dst, ({ family }) => this.host.netns.run(() => tcpSocket(family)), 100),
+          refuses: async (src, dst, bytes) =>
+            refusesUdp(src, dst, bytes, (from) => this.host.netns.run(() => wholeDatagramSocket(from)), 100),
           openSocket: (src) => this.host.netns.run(() => openProbeSocket(src)),
           ...deps,
         }),
@@ -174,6 +177,43 @@ test('a firewall that refuses echo requests alone breaks nothing', async () => {
   assert.deepEqual([textsOf(probing), probing.isolation, scene.changes], ['', undefined, 0])
   const { ways } = await probing.probe({ nodes: ['node-2'], count: 1 })
   assert.ok(ways.every(({ state }) => state === 'unknown'))
+})
+
+/** At the other node's INPUT. */
+const input = (scene: Scene, rules: string): void => {
+  scene.peer.sh('nft delete table inet t 2>/dev/null || true')
+  if (rules !== '') scene.peer.sh(`nft 'table inet t { chain in { type filter hook input priority 0; ${rules} }; }'`)
+}
+const echoes = '{ echo-request }'
+
+test('a firewall that limits echo requests, how many or how large, is told from a way that loses packets', async () => {
+  using scene = new Scene()
+  await using probing = scene.probing({ everyMs: 250 })
+  probing.start()
+  await until(() => statesOf(probing).join() === allOk.join(), 'all answers')
+  const isLossy = (): boolean => probing.ways.every(({ way }) => way.isLossy)
+  input(scene, `icmp type ${echoes} numgen random mod 3 0 drop; icmpv6 type ${echoes} numgen random mod 3 0 drop;`)
+  await until(isLossy, 'echo requests are lost')
+  await until(() => probing.ways.every(({ way }) => way.loss.outcome === 'echoes'), 'connections are not')
+  assert.deepEqual([textsOf(probing), scene.changes], ['', 0])
+  const asked = await probing.probe({ nodes: ['node-2'] })
+  assert.ok(asked.ways.every(({ state }) => state === 'ok' || state === 'unknown'))
+
+  input(scene, 'numgen random mod 3 0 drop;')
+  await until(() => probing.problems.length > 0, 'loss is told')
+  assert.match(textsOf(probing), /^CW8102 .* connections that were tried/)
+
+  input(scene, `icmp type ${echoes} meta length 1000-2000 drop; icmpv6 type ${echoes} meta length 1000-2000 drop;`)
+  await until(() => probing.problems.length === 0, 'it is over')
+  await until(() => probing.ways.every(({ way }) => way.isSmallOnly), 'large echo requests are lost')
+  await until(
+    () => probing.ways.every(({ way }) => way.sizesKnown.outcome(fastClock.monotonicMs()) === 'echoes'),
+    'large datagrams are not',
+  )
+  assert.deepEqual([textsOf(probing), new Set(statesOf(probing)).size], ['', 4])
+  input(scene, 'meta length 1000-2000 drop;')
+  await until(() => probing.problems.length > 0, 'a narrow way is told')
+  assert.match(textsOf(probing), /^CW8101 .* arrive$/)
 })
 
 test('connection tracking has one entry for each way, however many probes went', async () => {

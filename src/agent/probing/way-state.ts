@@ -2,6 +2,7 @@
 import { leastEchoBytes, usualEchoBytes } from '#/wire/icmp/packet.ts'
 import { type Addr } from '#/lib/addr.ts'
 import { overheadBytes } from '#/plan/overlay.ts'
+import { LossKnown, SizesKnown } from './other-packets.ts'
 import { lostRuns, newTally, note, type Refusal, windowProbes } from './tally.ts'
 import { type Target } from './targets.ts'
 
@@ -41,6 +42,10 @@ const heardTimes = 3.5
 /** How often a silent way is asked for another sign of life, and for how long one counts. */
 const checkEveryMs = 5_000
 const aliveMs = 12_000
+/** How often a way that loses echo requests is tried otherwise, until it is known whether these alone are lost. */
+const tryEveryMs = 500
+/** The same of packets of the full size: a kernel limits how often it says that nobody wants them. */
+const trySizesEveryMs = 1_000
 /** How long a node may take until its pods' network answers, after it was first asked or has come back. */
 const graceMs = 30_000
 
@@ -71,6 +76,10 @@ export class WayState {
   #isOfMemory = false
   #checkedMs = -Infinity
   #aliveMs = -Infinity
+  #loss = new LossKnown()
+  #triedMs = -Infinity
+  #sizesKnown = new SizesKnown()
+  #triedSizesMs = -Infinity
   #graceUntilMs: number
 
   constructor(target: Target, nowMs: number, { everyMs, countsAll = false }: WayPace) {
@@ -110,8 +119,41 @@ export class WayState {
     return this.sizes.small.lostSinceMs
   }
 
+  /** Whether echo requests are lost here and there. */
   get isLossy(): boolean {
     return this.#isLossy
+  }
+
+  /** Whether other packets are, where echo requests are lost. */
+  get loss(): LossKnown {
+    return this.#loss
+  }
+
+  /** Whether other packets of the full size are lost, where echo requests of it are. */
+  get sizesKnown(): SizesKnown {
+    return this.#sizesKnown
+  }
+
+  /** Whether it is time to try a connection, to know that. */
+  isTryDue(nowMs: number): boolean {
+    const everyMs = this.#loss.outcome === 'open' ? tryEveryMs : checkEveryMs
+    return this.#isLossy && !this.isSilent && nowMs - this.#triedMs >= everyMs
+  }
+
+  noteTry(isAnswered: boolean, nowMs: number): void {
+    this.#triedMs = nowMs
+    const { sent, answered } = this.window('small')
+    if (sent > 0) this.#loss.note(isAnswered, (sent - answered) / sent)
+  }
+
+  isSizesTryDue(nowMs: number): boolean {
+    const everyMs = this.#sizesKnown.outcome(nowMs) === 'open' ? trySizesEveryMs : checkEveryMs
+    return this.isSmallOnly && nowMs - this.#triedSizesMs >= everyMs
+  }
+
+  noteSizesTry(answered: Parameters<SizesKnown['note']>[0], nowMs: number): void {
+    this.#triedSizesMs = nowMs
+    this.#sizesKnown.note(answered, nowMs)
   }
 
   /** Whether the kernel of this node does not send large packets because of what it remembers of the path. */
@@ -273,6 +315,7 @@ export class WayState {
     if (!sent.isExtra) note(each, { atMs: sent.atMs, isAnswered: true, ...(rttMs !== undefined && { rttMs }) })
     if (each.isBroken && each.answeredInRow >= wholeAfter) {
       each.isBroken = false
+      if (sent.size === 'full') this.#sizesKnown = new SizesKnown()
       // a break is no loss in part, however often it comes
       each.results = each.results.filter(({ atMs, isAnswered }) => isAnswered || atMs < each.lostSinceMs)
     }
@@ -326,7 +369,10 @@ export class WayState {
     const lost = runs.reduce((sum, run) => sum + Math.min(run, mostPerRun), 0)
     const percent = (lost * 100) / results.length
     if (percent >= lossyPercent && runs.length >= leastRuns) this.#isLossy = true
-    else if (percent < wellPercent) this.#isLossy = false
+    else if (percent < wellPercent && this.#isLossy) {
+      this.#isLossy = false
+      this.#loss = new LossKnown()
+    }
   }
 
   /** Probes of one size in the window. */
