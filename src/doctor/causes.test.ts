@@ -253,6 +253,18 @@ test('what a node does to packets in its own kernel explains none that is lost b
 test('a packet that is answered when it is sent again tells of a way that loses some', () => {
   const again = wholePacket('node-1', 'node-2')
   assert.deepEqual(findingsOf([], [onWire('node-1', 'node-2'), again]).map(short), [['CW8102 way/node-1 to node-2', 0]])
+  // one that is lost twice is lost on the same way
+  const syn = { protocol: 'tcp' } as const
+  const twice = [
+    onWire('node-1', 'node-2'),
+    { ...onWire('node-1', 'node-2'), ...syn },
+    again,
+    { ...onWire('node-1', 'node-2'), ...syn },
+  ]
+  assert.deepEqual(
+    findingsOf([], twice).map(({ code }) => code),
+    ['CW8102'],
+  )
   const lossy = told('CW8102', 'node/node-2')
   const narrow = told('CW8101', 'node/node-2')
   assert.deepEqual(findingsOf([['node-1', lossy, narrow]], [onWire('node-1', 'node-2'), again]).map(short), [

@@ -122,13 +122,26 @@ function signOf(packet: FollowedPacket): Sign {
 const wayOf = ({ from, to, family, protocol }: FollowedPacket): string =>
   `${from.name} ${to.name} ${family} ${protocol}`
 
-/** A sign for each packet that was lost. One that was answered when it was sent again is of a way that loses some. */
+const betweenNodes = ({ from, to, family }: FollowedPacket): string => `${from.node} ${to.node} ${family}`
+
+/**
+ * A sign for each packet that was lost. One that was answered when it was sent again is of a way that loses some; what else is lost behind the same
+ * node may then have been lost twice.
+ */
 export function lostPackets(packets: readonly FollowedPacket[]): Sign[] {
   const answered = new Set(packets.filter(isWhole).map(wayOf))
-  return packets.filter(isLost).map((packet) => {
-    const sign = signOf(packet)
-    return answered.has(wayOf(packet)) && sign.loss?.wireBehind !== undefined ? { ...sign, code: 'CW8102' } : sign
-  })
+  const signs = packets.filter(isLost).map((packet) => ({ packet, sign: signOf(packet) }))
+  const isBehind = ({ loss }: Sign): boolean => loss?.wireBehind !== undefined && loss.code === undefined
+  const lossy = new Set(
+    signs.flatMap(({ packet, sign }) =>
+      isBehind(sign) && answered.has(wayOf(packet)) ? [`${betweenNodes(packet)} ${sign.loss?.wireBehind}`] : [],
+    ),
+  )
+  return signs.map(({ packet, sign }) =>
+    isBehind(sign) && !sign.loss?.isOfSize && lossy.has(`${betweenNodes(packet)} ${sign.loss?.wireBehind}`)
+      ? { ...sign, code: 'CW8102' }
+      : sign,
+  )
 }
 
 /** Packets that are worth another try: nobody says why they were lost, so perhaps only some are. */
