@@ -13,6 +13,7 @@ import { eventually } from '#/cluster/testing/manual-clock.ts'
 import { readDenied } from '#/datapath/programs.ts'
 import { silent } from '#/lib/log.ts'
 import { PolicyNode } from './policy-node.ts'
+import { tcpClient } from './tcp-client.ts'
 
 const onlyClients = {
   podSelector: { matchLabels: { app: 'web' } },
@@ -48,7 +49,7 @@ for (const datapath of ['bridge', 'ebpf'] as const) {
     const stranger = await node.addPod('stranger', {})
     const client = await node.addPod('client', { role: 'client' })
     await eventually(() => report.listener.isListening, 'it listens')
-    const knock = `timeout 0.3 bash -c 'echo x > /dev/tcp/${node.addrOf('web')}/8080' || true`
+    const knock = tcpClient(node.addrOf('web'), 8080, 'true')
     stranger.sh(knock)
     client.sh(knock)
     await eventually(() => report.listener.denials.recent.length > 0, 'a denial is told', 3000)
