@@ -52,7 +52,7 @@ for (const datapath of ['bridge', 'ebpf'] as const) {
     const knock = tcpClient(node.addrOf('web'), 8080, 'true')
     stranger.sh(knock)
     client.sh(knock)
-    await eventually(() => report.listener.denials.recent.length > 0, 'a denial is told', 3000)
+    await eventually(() => report.listener.denials.recent.length > 0, 'a denial is told')
     const [denial, ...more] = report.listener.denials.recent
     assert.deepEqual(
       [denial!.from, denial!.to, denial!.protocol, denial!.port, denial!.by, denial!.direction],
@@ -103,10 +103,10 @@ test('a connection that connection tracking has lost is taken up by what the log
   made.defer(() => void listener.kill('SIGKILL'))
   let bytes = 0
   listener.stdout.on('data', (data: Buffer) => (bytes += data.length))
-  await eventually(() => bytes > 5, 'data', 5000)
+  await eventually(() => bytes > 5, 'data')
   for (let round = 0; round < 3; round++) {
     await node.loseConnections(8090)
     const before = bytes
-    await eventually(() => bytes > before + 10, 'data again', 5000)
+    await eventually(() => bytes > before + 10, 'data again')
   }
 })
