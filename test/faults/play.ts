@@ -93,13 +93,15 @@ async function healthyIn(lab: string): Promise<Set<string>> {
   return new Set(codes)
 }
 
-export async function play(lab: TestLab, report: UpReport, name: string): Promise<void> {
+/** Returns in short what doctor and a trace said. */
+export async function play(lab: TestLab, report: UpReport, name: string): Promise<string> {
   const fault = faults.find((each) => each.name === name)!
   const struck = struckOf(lab, report)
   const before = await calmStateOf(lab.name)
   const stale = await healthyIn(lab.name)
   const wantedCodes = codesTold(fault, struck.spec)
   const sinceMs = Date.now()
+  let said: string
   must(causeway, 'lab', 'break', name, '--name', lab.name)
   try {
     const seen = await assertEffect(name, struck)
@@ -125,7 +127,7 @@ export async function play(lab: TestLab, report: UpReport, name: string): Promis
       },
       toldMs,
     )
-    assertTrace(name, seen)
+    said = `doctor ${wanted.codes.join(' ') || 'nothing'}; trace ${assertTrace(name, seen)}`
   } finally {
     must(causeway, 'lab', 'mend', name, '--name', lab.name)
   }
@@ -142,4 +144,5 @@ export async function play(lab: TestLab, report: UpReport, name: string): Promis
     },
     toldMs,
   )
+  return said
 }
