@@ -250,6 +250,20 @@ test('what a node does to packets in its own kernel explains none that is lost b
   assert.deepEqual(findingsOf([['node-1', contest, broken]]).map(short), [['CW2009 sysctl/net/ipv4/ip_forward', 1]])
 })
 
+test('what a router refuses, since nobody tells it a way any more, follows from what cuts a node off', () => {
+  const mac = told('CW8105', 'neighbour/172.30.1.1', 'its neighbour entry has another MAC')
+  const noWay = (node: string) => told('CW1201', `node/${node}`, `no route to pods of ${node}: BGP tells no way to it`)
+  const lost = [
+    onWire('node-1', 'node-2'),
+    onWire('node-2', 'node-1', { outcome: 'refused', text: '172.30.2.1 refuses' }),
+  ]
+  const problems: Told = [
+    ['node-1', mac, noWay('node-2')],
+    ['node-2', noWay('node-1')],
+  ]
+  assert.deepEqual(findingsOf(problems, lost, 2).map(short), [['CW8105 neighbour/172.30.1.1', 2]])
+})
+
 test('a packet that is answered when it is sent again tells of a way that loses some', () => {
   const again = wholePacket('node-1', 'node-2')
   assert.deepEqual(findingsOf([], [onWire('node-1', 'node-2'), again]).map(short), [['CW8102 way/node-1 to node-2', 0]])

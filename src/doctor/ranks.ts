@@ -56,7 +56,8 @@ const natures: Readonly<Record<string, Nature>> = {
   CW1111: cutsOff,
   CW1112: cutsOff,
   CW1113: cutsOff,
-  CW1201: nature('state', 'here', { isOf: ['ways', 'sessions'], does: ['ways'] }),
+  // what has no route of the network's goes by that to all other addresses
+  CW1201: nature('state', 'leaving', { isOf: ['ways', 'sessions'], does: ['ways'] }),
   CW1202: narrows,
   CW1203: stopsHere,
   CW1204: nature('state', 'anywhere', { isOf: ['sessions'] }),

@@ -418,3 +418,37 @@ test("what the sender's node has wrong of the tunnel's other end is the cause, w
     if (code === 'CW8107') assert.match(verdict.remedy ?? '', /gc_thresh3.*whole kernel/)
   }
 })
+
+test('what a node sends by another route than one of the network is lost by that, whoever refuses it behind the node', () => {
+  const noWay: NodeStep = {
+    node: 'node-1',
+    kind: 'route',
+    text: 'no way leads to pods of node node-2',
+    isObstacle: true,
+    code: 'CW1201',
+    remedy: 'see causeway status of this node',
+  }
+  const silent = verdictOf(cut('there', 7, [], [noWay]))
+  assert.match(silent.text, /^the probe left node-1 by eth0 and never came to eth0 of node-2: no way leads to pods/)
+  assert.deepEqual([silent.code, silent.kind, silent.remedy], ['CW1201', 'route', noWay.remedy])
+  const error = ip('172.30.1.254', from.addr, 'unreachable', 0)
+  const places: Place[] = [
+    { node: 'node-1', place: 'receive', device: 'eth0' },
+    { node: 'node-1', place: 'receive', device: 'eth0', pod: 'default/a' },
+  ]
+  const back = places.map((place, index) =>
+    sightingAt(place, 50 + index, 'back', { role: 'probe-error', bytes: error }),
+  )
+  const refused = verdictOf(cut('there', 7, back, [noWay]))
+  assert.equal(
+    refused.text,
+    '172.30.1.254 refuses the probe: network unreachable, after it left node-1 by eth0: no way leads to pods of node node-2',
+  )
+  assert.deepEqual([refused.outcome, refused.code], ['refused', 'CW1201'])
+  // a route that throws it away is not met by what has left
+  const thrown = { ...noWay, code: 'CW1302', text: 'a blackhole route drops it' }
+  const facts = cut('there', 7, [], [thrown])
+  const [first, ...others] = facts.predictions.there
+  const there = [{ ...first!, way: first!.way.slice(0, 4) }, ...others]
+  assert.equal(verdictOf({ ...facts, predictions: { ...facts.predictions, there } }).code, undefined)
+})
