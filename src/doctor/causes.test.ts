@@ -314,7 +314,7 @@ test('whatever is told, each sign is in one finding, and no finding is below ano
       (problems, packets, parts) => {
         const answers = clusterOf(4, problems)
         const signs = [...ownProblems(answers, namesIn(answers)), ...lostPackets(packets)]
-        const findings = arrange(signs, { ways: new Set(), size: new Set(), parts })
+        const findings = arrange(signs, { ways: new Set(), part: new Set(), size: new Set(), parts })
         const objects = findings.flatMap(({ code, objects: all }) => all.map((object) => `${code} ${object}`))
         // the same code and object at two nodes are two
         const most = new Map<string, number>()
