@@ -345,31 +345,3 @@ test('an address of a pod CIDR that no pod has ends where its node says so', () 
   assert.match(blind.text, /; what became of it on node-2 is not known: no agent there$/)
   assert.deepEqual([blind.outcome, exitStatus(blind)], ['untold', 3])
 })
-
-test('what a node sends by another route than one of the network is lost by that, whoever refuses it behind the node', () => {
-  const noWay: NodeStep = {
-    node: 'node-1',
-    kind: 'route',
-    text: 'no way leads to pods of node node-2',
-    isObstacle: true,
-    code: 'CW1201',
-    remedy: 'see causeway status of this node',
-  }
-  const silent = verdictOf(cut('there', 7, [], [noWay]))
-  assert.match(silent.text, /^the probe left node-1 by eth0 and never came to eth0 of node-2: no way leads to pods/)
-  assert.deepEqual([silent.code, silent.kind, silent.remedy], ['CW1201', 'route', noWay.remedy])
-  const error = ip('172.30.1.254', from.addr, 'unreachable', 0)
-  const places: Place[] = [
-    { node: 'node-1', place: 'receive', device: 'eth0' },
-    { node: 'node-1', place: 'receive', device: 'eth0', pod: 'default/a' },
-  ]
-  const back = places.map((place, index) =>
-    sightingAt(place, 50 + index, 'back', { role: 'probe-error', bytes: error }),
-  )
-  const refused = verdictOf(cut('there', 7, back, [noWay]))
-  assert.equal(
-    refused.text,
-    '172.30.1.254 refuses the probe: network unreachable, after it left node-1 by eth0: no way leads to pods of node node-2',
-  )
-  assert.deepEqual([refused.outcome, refused.code], ['refused', 'CW1201'])
-})
