@@ -250,6 +250,38 @@ test('what a node does to packets in its own kernel explains none that is lost b
   assert.deepEqual(findingsOf([['node-1', contest, broken]]).map(short), [['CW2009 sysctl/net/ipv4/ip_forward', 1]])
 })
 
+test('what a router refuses, since nobody tells it a way any more, follows from what cuts a node off', () => {
+  const mac = told('CW8105', 'neighbour/172.30.1.1', 'its neighbour entry has another MAC')
+  const noWay = (node: string) => told('CW1201', `node/${node}`, `no route to pods of ${node}: BGP tells no way to it`)
+  const lost = [
+    onWire('node-1', 'node-2'),
+    onWire('node-2', 'node-1', { outcome: 'refused', text: '172.30.2.1 refuses' }),
+  ]
+  const problems: Told = [
+    ['node-1', mac, noWay('node-2')],
+    ['node-2', noWay('node-1')],
+  ]
+  assert.deepEqual(findingsOf(problems, lost, 2).map(short), [['CW8105 neighbour/172.30.1.1', 2]])
+})
+
+test('who fights for the forwarding of the node takes that of its devices away, and who fights for a route does not', () => {
+  const drop = {
+    node: 'node-1',
+    place: 'drop',
+    role: 'probe',
+    timeMs: 1,
+    lengthBytes: 1,
+    skb: '',
+    bytes: '',
+    startsAt: 'link',
+  } as const
+  const lost = packetOf('node-2', 'node-1', { code: 'CW1305', drop, text: 'net.ipv4.conf.eth0.forwarding is 0' })
+  const contest = (object: string) => told('CW2009', object, 'somebody changes it again and again')
+  const withContest = (object: string) => findingsOf([['node-1', contest(object)]], [lost]).map(({ code }) => code)
+  assert.deepEqual(withContest('sysctl/net/ipv4/ip_forward'), ['CW2009'])
+  assert.deepEqual(withContest('route/10.244.1.0/24'), ['CW2009', 'CW1305'])
+})
+
 test('a packet that is answered when it is sent again tells of a way that loses some', () => {
   const again = wholePacket('node-1', 'node-2')
   assert.deepEqual(findingsOf([], [onWire('node-1', 'node-2'), again]).map(short), [['CW8102 way/node-1 to node-2', 0]])
@@ -312,7 +344,7 @@ test('whatever is told, each sign is in one finding, and no finding is below ano
       (problems, packets, parts) => {
         const answers = clusterOf(4, problems)
         const signs = [...ownProblems(answers, namesIn(answers)), ...lostPackets(packets)]
-        const findings = arrange(signs, { ways: new Set(), size: new Set(), parts })
+        const findings = arrange(signs, { ways: new Set(), part: new Set(), size: new Set(), parts })
         const objects = findings.flatMap(({ code, objects: all }) => all.map((object) => `${code} ${object}`))
         // the same code and object at two nodes are two
         const most = new Map<string, number>()

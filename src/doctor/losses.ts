@@ -153,8 +153,10 @@ export function worthAgain(packets: readonly FollowedPacket[]): PlannedPacket[] 
 }
 
 /** Whether a trace says that it is this: the same code, at the same node. */
-export function isBlamed({ code, extent: { at }, nodes }: Sign, { code: blamed, node }: Loss): boolean {
-  return isNamed(code, blamed) && (node === undefined || at === undefined || at === node || nodes.includes(node))
+export function isBlamed(sign: Sign, { code, node }: Loss): boolean {
+  const { nodes } = sign
+  const { at } = sign.extent
+  return isNamed(sign, code) && (node === undefined || at === undefined || at === node || nodes.includes(node))
 }
 
 /** What traces blame and nobody tells by himself: a sign for each code and node. */

@@ -56,7 +56,8 @@ const natures: Readonly<Record<string, Nature>> = {
   CW1111: cutsOff,
   CW1112: cutsOff,
   CW1113: cutsOff,
-  CW1201: nature('state', 'here', { isOf: ['ways', 'sessions'], does: ['ways'] }),
+  // what has no route of the network's goes by that to all other addresses
+  CW1201: nature('state', 'leaving', { isOf: ['ways', 'sessions'], does: ['ways'] }),
   CW1202: narrows,
   CW1203: stopsHere,
   CW1204: nature('state', 'anywhere', { isOf: ['sessions'] }),
@@ -127,13 +128,20 @@ export const rankOf = (rank: Rank): number => ranks[rank]
 /** What a trace calls by the name of the state that it meets, agents and facts may call by that of its cause. */
 const closer: Readonly<Record<string, readonly string[]>> = {
   CW1304: ['CW1108', 'CW1203', 'CW1301', 'CW1302', 'CW1303'],
+  CW1305: ['CW2009'],
   CW2002: ['CW2009'],
   CW3111: ['CW3115'],
   CW7001: ['CW7006', 'CW7004'],
   CW7006: ['CW7004'],
 }
 
-/** Whether a problem of this code is what a trace blames with that one. */
-export function isNamed(code: string, blamed: string | undefined): boolean {
-  return blamed !== undefined && (code === blamed || ownValue(closer, blamed)?.includes(code) === true)
+/** Whether the problem is what a trace blames with this code. */
+export function isNamed(
+  { code, object }: { readonly code: string; readonly object: string },
+  blamed: string | undefined,
+): boolean {
+  if (blamed === undefined || code === blamed) return blamed !== undefined
+  // net.ipv4.ip_forward sets the forwarding of all devices, and who fights for another object takes no forwarding away
+  if (blamed === 'CW1305' && !/^sysctl\/.*forward/.test(object)) return false
+  return ownValue(closer, blamed)?.includes(code) === true
 }

@@ -72,7 +72,12 @@ export type Sign = ToldProblem & {
   readonly needs?: 'loss' | 'blame'
   /** It is a packet that was followed and lost. */
   readonly loss?: Loss
+  /** What routers say of the packets that it is about. */
+  readonly routers?: readonly RouterWords[]
 }
+
+/** What an ICMP error said, and the address that it came from. */
+export type RouterWords = { readonly by: string; readonly why: string; readonly mtuBytes?: number }
 
 export type Loss = {
   /** Which packet it was. */

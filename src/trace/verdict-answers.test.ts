@@ -4,7 +4,7 @@ import { test } from 'node:test'
 import { Addr } from '#/lib/addr.ts'
 import { viewOf } from '#/lib/bytes.ts'
 import { encodeProbe } from '#/wire/probe/packet.ts'
-import { cut, from, healthy, type Place, sightingAt, to, tunnelWay } from './testing/scene.ts'
+import { cut, from, healthy, type NodeStep, type Place, sightingAt, to, tunnelWay } from './testing/scene.ts'
 import { exitStatus, judgeTrace, type TraceFacts } from './verdict.ts'
 
 const verdictOf = (facts: TraceFacts) => judgeTrace(facts).verdict
@@ -112,4 +112,32 @@ test('a refusal of the own kernel is told with its error, and the largest size t
   assert.equal(verdict.outcome, 'not-sent')
   assert.match(verdict.text, /larger than the way allows, which is 1450 bytes, and the packet has 1500 \(EMSGSIZE\)$/)
   assert.match(verdict.remedy ?? '', /--size 1450/)
+})
+
+test('what a node sends by another route than one of the network is lost by that, whoever refuses it behind the node', () => {
+  const noWay: NodeStep = {
+    node: 'node-1',
+    kind: 'route',
+    text: 'no way leads to pods of node node-2',
+    isObstacle: true,
+    code: 'CW1201',
+    remedy: 'see causeway status of this node',
+  }
+  const silent = verdictOf(cut('there', 7, [], [noWay]))
+  assert.match(silent.text, /^the probe left node-1 by eth0 and never came to eth0 of node-2: no way leads to pods/)
+  assert.deepEqual([silent.code, silent.kind, silent.remedy], ['CW1201', 'route', noWay.remedy])
+  const error = ip('172.30.1.254', from.addr, 'unreachable', 0)
+  const places: Place[] = [
+    { node: 'node-1', place: 'receive', device: 'eth0' },
+    { node: 'node-1', place: 'receive', device: 'eth0', pod: 'default/a' },
+  ]
+  const back = places.map((place, index) =>
+    sightingAt(place, 50 + index, 'back', { role: 'probe-error', bytes: error }),
+  )
+  const refused = verdictOf(cut('there', 7, back, [noWay]))
+  assert.equal(
+    refused.text,
+    '172.30.1.254 refuses the probe: network unreachable, after it left node-1 by eth0: no way leads to pods of node node-2',
+  )
+  assert.deepEqual([refused.outcome, refused.code], ['refused', 'CW1201'])
 })

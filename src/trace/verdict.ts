@@ -135,30 +135,38 @@ function refusedBy(facts: TraceFacts, verdict: Verdict, back: readonly Sighting[
     facts.sightings.filter((each) => directionOf(each) === 'there'),
   )
   const { last } = loss
+  const cause = loss.obstacle === undefined ? '' : `: ${loss.obstacle.text}`
   // the clock of the node that the probe came to last, or else of the sender's
   const first = errors.find(({ node }) => node === (loss.drop?.node ?? last?.node)) ?? errors[0]
   if (first === undefined) return { ...verdict, direction: 'there' }
   if (first.place === 'receive' && first.pod === undefined) {
     const left = last === undefined ? '' : `, after it left ${last.node} by ${last.device}`
-    return { ...verdict, ...(last && { last }), direction: 'there', text: `${verdict.text}${left}` }
+    return {
+      ...verdict,
+      ...(last && { last }),
+      direction: 'there',
+      ...obstaclePart(loss),
+      text: `${verdict.text}${left}${cause}`,
+    }
   }
-  const cause = loss.obstacle === undefined ? '' : `: ${loss.obstacle.text}`
   return { ...verdict, ...lostPart(loss, 'there'), text: `${verdict.text}, at ${placeName(first)}${cause}` }
 }
 
-function lostPart(loss: Loss, direction: Direction): Omit<Verdict, 'outcome' | 'text'> {
-  const { last, next, obstacle, drop } = loss
+/** What is known to be in its way, and what mends it. */
+function obstaclePart(loss: Loss): Pick<Verdict, 'kind' | 'code' | 'remedy'> {
+  const { obstacle, drop } = loss
   const remedy = lossRemedy(loss)
   const code = obstacle?.code ?? (obstacle === undefined && drop?.drop ? reasonWords(drop.drop)?.code : undefined)
   return {
-    direction,
-    ...(drop && { drop }),
-    ...(last && { last }),
-    ...(next && { next }),
     ...(obstacle && { kind: obstacle.kind }),
     ...(code !== undefined && { code }),
     ...(remedy !== undefined && { remedy }),
   }
+}
+
+function lostPart(loss: Loss, direction: Direction): Omit<Verdict, 'outcome' | 'text'> {
+  const { last, next, drop } = loss
+  return { direction, ...(drop && { drop }), ...(last && { last }), ...(next && { next }), ...obstaclePart(loss) }
 }
 
 function notSent({ from, to, refused, predictions, sizeBytes }: TraceFacts): Verdict {

@@ -35,7 +35,7 @@ export function findingsText({ summary, findings }: Diagnosed): string {
   ].join('\n')
 }
 
-/** Throws unless the findings have these codes, each at the node that is struck, and no other. `stale` are those of faults before. */
+/** Throws unless there is one finding of each of these codes, at the node that is struck, and no other. `stale` are those of faults before. */
 export function assertFindings(
   told: Diagnosed,
   {
@@ -45,7 +45,7 @@ export function assertFindings(
   }: { readonly codes: readonly string[]; readonly node: string; readonly stale: ReadonlySet<string> },
 ): void {
   const own = told.findings.filter(({ code }) => codes.includes(code) || !stale.has(code))
-  assert.deepEqual([...new Set(own.map(({ code }) => code))].toSorted(), codes.toSorted(), findingsText(told))
+  assert.deepEqual(own.map(({ code }) => code).toSorted(), codes.toSorted(), findingsText(told))
   for (const finding of own) {
     const { code, objects, nodes } = finding
     // what is of a Node object that was made for the fault stands on that one
@@ -59,6 +59,7 @@ type TraceHop = { readonly node: string; readonly place: string; readonly pod?: 
 type TraceVerdict = {
   readonly outcome: string
   readonly text: string
+  readonly code?: string
   readonly drop?: TraceHop
   readonly lastSeen?: TraceHop
   readonly firstNotSeen?: TraceHop
@@ -72,14 +73,14 @@ function endOf({ drop, lastSeen, firstNotSeen }: TraceVerdict): string | undefin
   return lastSeen?.node
 }
 
-/** Asserts that a trace of a packet that is lost says where: the first of those between the two nodes. */
-export function assertTrace(fault: string, struck: Struck): void {
+/** Asserts that a trace of a packet that is lost says where: the first of those between the two nodes. Returns what it says in short. */
+export function assertTrace(fault: string, struck: Struck): string {
   const { node, peer, lab } = struck
   const isBetween = ({ fromNode, toNode }: Probed): boolean =>
     (fromNode === node && toNode === peer) || (fromNode === peer && toNode === node)
   const effect = effects[fault]!
   const lost = struck.probes.find((probe) => isBetween(probe) && !probe.isFine && effect.fails(probe, struck) === true)
-  if (lost === undefined || effect.ends === 'nowhere') return
+  if (lost === undefined || effect.ends === 'nowhere') return 'no packet between the nodes is lost'
   const { from, to, family, protocol } = lost
   const { status, stdout, stderr } = run(causeway, [
     'trace',
@@ -97,6 +98,8 @@ export function assertTrace(fault: string, struck: Struck): void {
   assert.equal(status, 1, what)
   assert.notEqual(verdict.outcome, 'answered', what)
   const { ends } = effect
-  if (ends === 'anywhere' || verdict.outcome === 'not-sent' || verdict.outcome === 'refused') return
-  assert.equal(endOf(verdict), ends === undefined ? node : ends === 'peer' ? peer : ends, what)
+  const end = endOf(verdict)
+  const isNamed = ends !== 'anywhere' && verdict.outcome !== 'not-sent' && verdict.outcome !== 'refused'
+  if (isNamed) assert.equal(end, ends === undefined ? node : ends === 'peer' ? peer : ends, what)
+  return `${verdict.outcome} ${verdict.code ?? '-'} at ${end ?? '-'}`
 }

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { faults } from '#/lab/faults/catalogue.ts'
-import { codesOfDoctor } from '#/lab/faults/fault.ts'
+import { codesOfDoctor, codesTold } from '#/lab/faults/fault.ts'
 import { LabPaths } from '#/lab/paths.ts'
 import { readSpec } from '#/lab/spec-file.ts'
 import { labNodes } from '#/lab/spec.ts'
@@ -93,22 +93,25 @@ async function healthyIn(lab: string): Promise<Set<string>> {
   return new Set(codes)
 }
 
-export async function play(lab: TestLab, report: UpReport, name: string): Promise<void> {
+/** Returns in short what doctor and a trace said. */
+export async function play(lab: TestLab, report: UpReport, name: string): Promise<string> {
   const fault = faults.find((each) => each.name === name)!
   const struck = struckOf(lab, report)
   const before = await calmStateOf(lab.name)
   const stale = await healthyIn(lab.name)
+  const wantedCodes = codesTold(fault, struck.spec)
   const sinceMs = Date.now()
+  let said: string
   must(causeway, 'lab', 'break', name, '--name', lab.name)
   try {
     const seen = await assertEffect(name, struck)
     await eventually(
-      `${name} is told as ${fault.codes.join(' and ')}`,
+      `${name} is told as ${wantedCodes.join(' and ')}`,
       async () => {
         const told = await toldIn(lab.name)
         const elsewhere = [...(await codesOfEvents(lab.name, sinceMs)), ...(await codesOfCheck(lab.name))]
         const codes = new Set([...told.map(({ code }): string => code), ...elsewhere])
-        const missing = fault.codes.filter((code) => !codes.has(code))
+        const missing = wantedCodes.filter((code) => !codes.has(code))
         if (missing.length === 0) return true
         await sleep(pollMs)
         throw new Error(`told are ${told.map(({ code, message }) => `${code} ${message}`).join('; ')}`)
@@ -124,7 +127,7 @@ export async function play(lab: TestLab, report: UpReport, name: string): Promis
       },
       toldMs,
     )
-    assertTrace(name, seen)
+    said = `doctor ${wanted.codes.join(' ') || 'nothing'}; trace ${assertTrace(name, seen)}`
   } finally {
     must(causeway, 'lab', 'mend', name, '--name', lab.name)
   }
@@ -141,4 +144,5 @@ export async function play(lab: TestLab, report: UpReport, name: string): Promis
     },
     toldMs,
   )
+  return said
 }
