@@ -93,6 +93,8 @@ const natures: Readonly<Record<string, Nature>> = {
   CW3304: nature('made', 'here', { does: ['ways', 'size', 'sessions'] }),
   CW4109: nature('made', 'anywhere', { does: ['sessions'] }),
   CW4110: nature('made', 'anywhere', { does: ['sessions'] }),
+  // routers forget what an agent has told them once its sessions end
+  CW6001: nature('made', 'anywhere', { does: ['sessions'] }),
   CW6002: nature('state', 'anywhere', { isOf: ['ways', 'api'] }),
   CW6003: nature('made', 'anywhere', { does: ['ways', 'sessions', 'api'] }),
   CW6101: stopsHere,
