@@ -6,7 +6,7 @@ import { Addr } from '#/lib/addr.ts'
 import { layoutHash } from '#/wire/bpf/layout-hash.ts'
 import { addr4Struct, nodeStruct, podStruct, prefix4Struct, ways } from '#/wire/bpf/maps.ts'
 import { FactsError } from './parsed.ts'
-import { lookUpIn } from './program-maps.ts'
+import { lookUpsIn } from './program-maps.ts'
 
 const addrBytes = (text: string): Uint8Array => Addr.parse(text).toBytes()
 const prefix = (text: string, length: number): Uint8Array => prefix4Struct.encode({ length, addr: addrBytes(text) })
@@ -27,6 +27,7 @@ const podKey = addr4Struct.encode({ addr: addrBytes('10.0.0.2') })
 
 const told = (more: Partial<ProgramMapsFacts> = {}): ProgramMapsFacts => ({
   layout: layoutHash(),
+  denials: {},
   maps: [
     { map: 'cw_pods4', entries: [`${podKey.toHex()} ${pod}`] },
     {
@@ -43,7 +44,7 @@ const told = (more: Partial<ProgramMapsFacts> = {}): ProgramMapsFacts => ({
 })
 
 test('a hash has an entry or not, and of prefixes the longest one counts', () => {
-  const lookUp = lookUpIn(told())!
+  const lookUp = lookUpsIn(told()).lookUp!
   assert.equal(lookUp('cw_pods4', podKey)?.toHex(), pod)
   assert.equal(lookUp('cw_pods4', addrBytes('10.0.0.3')), undefined)
   const ownerOf = (text: string, length = 32): bigint | undefined => {
@@ -59,13 +60,15 @@ test('a hash has an entry or not, and of prefixes the longest one counts', () =>
 })
 
 test('what is not whole, or of another layout, answers nothing; what cannot be is refused', () => {
-  assert.equal(lookUpIn(undefined), undefined)
-  assert.equal(lookUpIn(told({ layout: '00000000' })), undefined)
-  assert.equal(lookUpIn(told({ maps: [{ map: 'cw_pods4', entries: [], isCut: true }] })), undefined)
+  assert.deepEqual(lookUpsIn(undefined), {})
+  assert.deepEqual(lookUpsIn(told({ layout: '00000000' })), {})
+  assert.deepEqual(lookUpsIn(told({ maps: [{ map: 'cw_pods4', entries: [], isCut: true }] })), {})
+  const cut = lookUpsIn(told({ maps: [...told().maps, { map: 'cw_peers4', entries: [], isCut: true }] }))
+  assert.deepEqual([typeof cut.lookUp, cut.denialText], ['function', undefined])
   for (const entry of ['', 'x', podKey.toHex(), `${podKey.toHex()} ${pod}00`, `${podKey.toHex()} ${pod.slice(1)}g`])
     assert.throws(
-      () => lookUpIn(told({ maps: [{ map: 'cw_pods4', entries: [entry] }] }))!('cw_pods4', podKey),
+      () => lookUpsIn(told({ maps: [{ map: 'cw_pods4', entries: [entry] }] })).lookUp!('cw_pods4', podKey),
       FactsError,
     )
-  assert.throws(() => lookUpIn(told({ maps: [] }))!('cw_pods4', podKey), FactsError)
+  assert.throws(() => lookUpsIn(told({ maps: [] })).lookUp!('cw_pods4', podKey), FactsError)
 })

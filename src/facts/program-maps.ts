@@ -1,5 +1,6 @@
 // Maps of programs as they were told, looked up as the kernel does.
 import { type ProgramMapsFacts } from '#/api/schemas/facts.ts'
+import { type PredictPrograms } from '#/predict/context.ts'
 import { layoutHash } from '#/wire/bpf/layout-hash.ts'
 import { type MapLayout, mapLayouts, type MapName } from '#/wire/bpf/maps.ts'
 import { FactsError } from './parsed.ts'
@@ -54,14 +55,16 @@ function longestOf(entries: Entries): LookUp {
   }
 }
 
+const ofPolicies: readonly string[] = ['cw_policed', 'cw_peers4', 'cw_peers6', 'cw_verdicts'] satisfies MapName[]
+
 /**
- * Undefined where a lookup could not be trusted: maps of another layout, or one of which not all is told. Throws FactsError for entries that cannot
- * be.
+ * What was told of maps, as far as lookups can be trusted: not those of another layout, nor one of which not all is told. Lookups throw FactsError
+ * for entries that cannot be.
  */
-export function lookUpIn(
-  told: ProgramMapsFacts | undefined,
-): ((map: MapName, key: Uint8Array) => Uint8Array | undefined) | undefined {
-  if (told === undefined || told.layout !== layoutHash() || told.maps.some(({ isCut }) => isCut)) return undefined
+export function lookUpsIn(told: ProgramMapsFacts | undefined): Pick<PredictPrograms, 'lookUp' | 'denialText'> {
+  if (told === undefined || told.layout !== layoutHash()) return {}
+  const cut = told.maps.filter(({ isCut }) => isCut).map(({ map }) => map)
+  if (cut.some((map) => !ofPolicies.includes(map))) return {}
   const made = new Map<MapName, LookUp>()
   const lookUpOf = (map: MapName): LookUp => {
     const own = told.maps.find((each) => each.map === map)
@@ -69,5 +72,8 @@ export function lookUpIn(
     const entries = entriesOf(own, mapLayouts[map])
     return mapLayouts[map].type === 'lpm_trie' ? longestOf(entries) : (key) => entries.get(key.toHex())
   }
-  return (map, key) => made.getOrInsertComputed(map, lookUpOf)(key)
+  return {
+    lookUp: (map, key) => made.getOrInsertComputed(map, lookUpOf)(key),
+    ...(cut.length === 0 && { denialText: (rule) => told.denials[rule] }),
+  }
 }

@@ -8,7 +8,7 @@ import { type Verdict } from '#/model/verdict.ts'
 import { type PredictDeps, type PredictPod, type PredictPrograms } from '#/predict/context.ts'
 import { flannelViewOf } from './flannel.ts'
 import { addrIn, FactsError, prefixIn } from './parsed.ts'
-import { lookUpIn } from './program-maps.ts'
+import { lookUpsIn } from './program-maps.ts'
 import { FactsView } from './view.ts'
 
 export type ToldNode = {
@@ -74,12 +74,11 @@ const podsOf = ({ status }: ToldNode): PredictPod[] =>
 function programsOf({ facts: { programs, programMaps } }: ToldNode): PredictPrograms | undefined {
   const own = programs.filter(({ isOurs }) => isOurs)
   if (own.length === 0 && programMaps === undefined) return undefined
-  const lookUp = lookUpIn(programMaps)
   const isAt = (device: string, hook: string): boolean =>
     own.some((each) => each.device === device && each.hook === hook)
   return {
     isAttached: (device) => isAt(device, 'ingress') && isAt(device, 'egress'),
-    ...(lookUp && { lookUp }),
+    ...lookUpsIn(programMaps),
   }
 }
 

@@ -30,7 +30,7 @@ suite('support bundle', { timeout: 240_000 }, () => {
   let pods: UpReport['pods'] = []
   before(() => {
     process.env['PLANTED_TOKEN'] = secrets[0]
-    pods = lab.up('--nodes', '3', '--pods', '4').pods
+    pods = lab.up('--nodes', '3', '--pods', '4', '--datapath', 'mixed').pods
   })
   after(() => {
     lab[Symbol.dispose]()

@@ -189,6 +189,25 @@ test('what maps of programs hold, and what they lack, is told of as by the kerne
   web.sh(`ip link set eth0 address ${link!.address}`)
 })
 
+/** Maps that deny what no policy denies any more drop it all the same. */
+async function staleDenials(scene: Scene): Promise<void> {
+  const { node } = scene
+  const generation = node.agent.ebpf.current!
+  const maps = (['cw_verdicts', 'cw_policed'] as const).map((name) => generation.map(name))
+  const before = maps.map((map) => map.entries())
+  await node.removePolicy('web')
+  const [src, dst] = [node.addrOf('web'), node.addrOf('other')]
+  assert.deepEqual(await scene.obstacles({ src, dst }), [])
+  for (const [index, map] of maps.entries()) for (const [key, value] of before[index]!) map.set(key, value)
+  const asked = { src, dst, protocol: 'tcp', port: '8080', sourcePort: '40000' } as const
+  const [live, told] = [await scene.ask(asked), await toldOf(scene)]
+  assert.match(
+    live.steps.find(({ isObstacle }) => isObstacle)?.text ?? '',
+    /^cw_from_pod drops it, denied by networkpolicy\/shop\/web egress/,
+  )
+  assert.deepEqual(timeless((await predictTold(told, [told], asked)) as TracePrediction), timeless(live))
+}
+
 for (const datapath of ['bridge', 'ebpf'] as const)
   test(`${datapath}: what policies deny is dropped by the rules that were told, and nothing else`, async () => {
     await using scene = await Scene.start(datapath)
@@ -221,8 +240,21 @@ for (const datapath of ['bridge', 'ebpf'] as const)
         assert.ok(typeof found !== 'string')
         const isDropped = [live, found].map(({ steps: all }) => all.some(({ isObstacle }) => isObstacle))
         outcomes.push(`${family} ${what}: ${isDropped.join(' ')}`)
+        // what programs deny themselves is told with the policy that does
+        const ofMaps = found.steps.find(({ kind, isObstacle }) => kind === 'program' && isObstacle)
+        const direction = {
+          'another port': 'ingress',
+          'another protocol': 'ingress',
+          'from elsewhere': 'ingress',
+          out: 'egress',
+        }[what as string]
+        const isTold = datapath === 'ebpf' && direction !== undefined
+        assert.equal(ofMaps !== undefined, isTold, `${family} ${what}`)
+        if (isTold)
+          assert.match(ofMaps!.text, new RegExp(`^cw_\\w+ drops it, denied by networkpolicy/shop/web ${direction}`))
       }
     }
+    if (datapath === 'ebpf') await staleDenials(scene)
     const denied = new Set(['another port', 'another protocol', 'from elsewhere', 'out'])
     assert.deepEqual(
       outcomes,

@@ -196,6 +196,7 @@ const programMaps = object({
       isCut: exactOptional(about(boolean(), 'it has more')),
     }),
   ),
+  denials: about(record(string(), string()), 'what denies packets, by its number in cw_verdicts'),
 })
 
 const conflist = object({

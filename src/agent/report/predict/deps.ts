@@ -1,5 +1,5 @@
 // What a prediction needs of the agent's parts.
-import { type EbpfState, type Generation, programsAt } from '#/datapath/programs.ts'
+import { type EbpfState, type Generation, programsAt, ruleText } from '#/datapath/programs.ts'
 import { datapathKinds } from '#/datapath/registry.ts'
 import { listAddresses } from '#/kernel/addresses.ts'
 import { type Netlink } from '#/kernel/netlink.ts'
@@ -56,6 +56,7 @@ function programsOf(
     generation && {
       isAttached: (hostDevice) => programsAt(netlink, ebpf, hostDevice) === 'all',
       lookUp: (map, key) => generation.map(map).get(key),
+      denialText: ruleText,
     }
   )
 }
