@@ -140,8 +140,10 @@ export function worthAgain(packets: readonly FollowedPacket[]): PlannedPacket[] 
 }
 
 /** Whether a trace says that it is this: the same code, at the same node. */
-export function isBlamed({ code, extent: { at }, nodes }: Sign, { code: blamed, node }: Loss): boolean {
-  return isNamed(code, blamed) && (node === undefined || at === undefined || at === node || nodes.includes(node))
+export function isBlamed(sign: Sign, { code: blamed, node }: Loss): boolean {
+  const { at } = sign.extent
+  const { nodes } = sign
+  return isNamed(sign, blamed) && (node === undefined || at === undefined || at === node || nodes.includes(node))
 }
 
 /** What traces blame and nobody tells by himself: a sign for each code and node. */

@@ -35,7 +35,10 @@ export function findingsText({ summary, findings }: Diagnosed): string {
   ].join('\n')
 }
 
-/** Throws unless there is one finding of each of these codes, at the node that is struck, and no other. `stale` are those of faults before. */
+/** What tells findings apart. */
+export const nameOf = ({ code, objects }: Finding): string => `${code} ${objects[0]}`
+
+/** Throws unless there is one finding of each of these codes, at the node that is struck, and no other. `stale` are the names of those of faults before. */
 export function assertFindings(
   told: Diagnosed,
   {
@@ -44,7 +47,7 @@ export function assertFindings(
     stale,
   }: { readonly codes: readonly string[]; readonly node: string; readonly stale: ReadonlySet<string> },
 ): void {
-  const own = told.findings.filter(({ code }) => codes.includes(code) || !stale.has(code))
+  const own = told.findings.filter((finding) => !stale.has(nameOf(finding)))
   assert.deepEqual(own.map(({ code }) => code).toSorted(), codes.toSorted(), findingsText(told))
   for (const finding of own) {
     const { code, objects, nodes } = finding
@@ -101,10 +104,9 @@ function traceOf(lab: string, words: readonly string[]): { status: number | null
 export function assertTrace(fault: string, struck: Struck): string {
   const words = lostPacket(fault, struck)
   if (words === undefined) return 'nothing: no packet is lost for certain'
+  const tries = effects[fault]!.traced === undefined ? 1 : mostTries
   let { status, verdict } = traceOf(struck.lab, words)
-  const isSure = effects[fault]!.traced === undefined
-  for (let tries = 1; status === 0 && !isSure && tries < mostTries; tries++)
-    ({ status, verdict } = traceOf(struck.lab, words))
+  for (let more = tries - 1; status === 0 && more > 0; more--) ({ status, verdict } = traceOf(struck.lab, words))
   const what = `${fault}: trace ${words.join(' ')}: ${verdict.text}`
   assert.equal(status, 1, what)
   assert.notEqual(verdict.outcome, 'answered', what)
