@@ -445,10 +445,4 @@ test('what a node sends by another route than one of the network is lost by that
     '172.30.1.254 refuses the probe: network unreachable, after it left node-1 by eth0: no way leads to pods of node node-2',
   )
   assert.deepEqual([refused.outcome, refused.code], ['refused', 'CW1201'])
-  // a route that throws it away is not met by what has left
-  const thrown = { ...noWay, code: 'CW1302', text: 'a blackhole route drops it' }
-  const facts = cut('there', 7, [], [thrown])
-  const [first, ...others] = facts.predictions.there
-  const there = [{ ...first!, way: first!.way.slice(0, 4) }, ...others]
-  assert.equal(verdictOf({ ...facts, predictions: { ...facts.predictions, there } }).code, undefined)
 })
