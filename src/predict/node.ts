@@ -3,12 +3,12 @@ import { type Addr } from '#/lib/addr.ts'
 import { withoutFingerprint } from '#/obstacles/firewall/one-packet.ts'
 import { fdbStep, portStep } from '#/trace/predict-bridge.ts'
 import { frameFit, routeFit } from '#/trace/predict-mtu.ts'
-import { deadDevice, noOwnerStep, nobodyStep, passes, stops } from '#/trace/predict-steps.ts'
+import { deadDevice, noOwnerStep, passes, stops } from '#/trace/predict-steps.ts'
 import { sent } from '#/trace/predict-way.ts'
 import { factsOf, type PredictPod, type Prediction } from './context.ts'
 import { type Crossing, type Firewalls, isBridgeFiltered } from './firewalls.ts'
 import { type Device, type ViewLink } from './kernel-view.ts'
-import { neighbourOf } from './neighbours.ts'
+import { neighbourOf, nobodyOn } from './neighbours.ts'
 import { podMacOf, receiveInPod, deliver } from './pods.ts'
 import { policyOf } from './policies.ts'
 import { isBridged, othersAt } from './programs.ts'
@@ -177,7 +177,7 @@ async function toOwnPod(prediction: Prediction, firewalls: Firewalls, hop: Hop):
   const { packet } = prediction
   const pod = prediction.podWith(packet.dst)
   if (pod === undefined) {
-    prediction.add(nobodyStep(String(packet.dst), { device: hop.device.name }))
+    prediction.add(await nobodyOn(prediction, prediction.kernel, hop))
     return
   }
   prediction.add(answerStep(prediction, firewalls, pod))

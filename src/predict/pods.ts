@@ -2,12 +2,12 @@
 import { type Addr } from '#/lib/addr.ts'
 import { frameFit, routeFit } from '#/trace/predict-mtu.ts'
 import { type Step } from '#/trace/types.ts'
-import { type At, type Mend, nobodyStep, passes, stops } from '#/trace/predict-steps.ts'
+import { type At, type Mend, passes, stops } from '#/trace/predict-steps.ts'
 import { intoPod, outOfPod, received, sent } from '#/trace/predict-way.ts'
 import { factsOf, type PredictPod, type Prediction } from './context.ts'
 import { Firewalls } from './firewalls.ts'
 import { type KernelView, type ViewLink } from './kernel-view.ts'
-import { neighbourOf } from './neighbours.ts'
+import { neighbourOf, nobodyOn } from './neighbours.ts'
 import { hopOf, incomingFacts, isLocal, lookupOf, podRouteStep } from './routes.ts'
 
 /** Opens the pod's namespace; undefined, and a step, when there is none. */
@@ -109,7 +109,7 @@ export async function sendFromPod(
   const isNobodys = hop.gateway === undefined && prediction.isNobodys(packet.dst)
   prediction.add(
     isNobodys
-      ? nobodyStep(String(packet.dst), at)
+      ? await nobodyOn(prediction, kernel, { device: hop.device, pod: pod.pod })
       : await neighbourOf(kernel, {
           device: hop.device,
           addr: nextHop,

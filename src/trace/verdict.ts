@@ -1,17 +1,17 @@
 // What a trace says in the end: whether the probe arrived and was answered, and if not, the first place where what was seen parts from what was to be
 // seen, why, and what mends it.
 import { type StepKind } from '#/model/trace.ts'
-import { icmpErrorWords } from '#/wire/icmp/packet.ts'
+import { icmpWords, redirect } from '#/wire/icmp/types.ts'
 import { arrivedAnswer, hasArrived, isAtEnd, isForged, obstaclesAtEnd } from './arrival.ts'
 import { isTunnel, type Loss, lossIn as lossBetween, lossRemedy, lossText, placeName } from './gap.ts'
-import { answerKind, type AnswerKind, isIcmpRedirect, readPacket } from './packet.ts'
+import { answerKind, type AnswerKind, readPacket } from './packet.ts'
 import { reasonWords } from './reasons.ts'
 import { refusalWords } from './refusal.ts'
-import { type End, type TraceFacts } from './trace-facts.ts'
+import { type End, goalNode, type TraceFacts } from './trace-facts.ts'
 import { type Direction, type Sighting, type Step } from './types.ts'
 import { directionOf, type Hop, mergeWay } from './way.ts'
 
-export { type End, type TraceFacts } from './trace-facts.ts'
+export { type End, goalNode, type TraceFacts } from './trace-facts.ts'
 
 export const outcomes = [
   'answered',
@@ -91,7 +91,7 @@ function answeredVerdict(facts: TraceFacts, kind: AnswerKind, answer: Sighting):
     }
   }
   const { by, type, code, mtuBytes } = kind
-  const words = icmpErrorWords(by.family, type, code) ?? `ICMP type ${type} code ${code}`
+  const words = icmpWords(by.family, type, code) ?? `ICMP type ${type} code ${code}`
   const mtu = mtuBytes > 0 && /too big|needed/.test(words) ? `, MTU ${mtuBytes}` : ''
   return { outcome: 'refused', text: `${by} refuses the probe: ${words}${mtu}`, last: hopAt(answer) }
 }
@@ -201,8 +201,8 @@ function blindNode(
   const hasLeft = last?.place === 'transmit' && last.pod === undefined && !isTunnel(last.device)
   // a way that ends at an obstacle goes on at the next node, to which the packet has not come
   if (last !== undefined && next !== undefined && next.node !== last.node && !hasLeft) return undefined
-  const isGone = hasLeft && next === undefined && goal.node !== last.node
-  return blind.find(({ node }) => node === (isGone ? goal.node : next?.node))
+  const isGone = hasLeft && next === undefined && goalNode(goal) !== last.node
+  return blind.find(({ node }) => node === (isGone ? goalNode(goal) : next?.node))
 }
 
 /** The verdict where the packet went to a node that was not watched. */
@@ -334,7 +334,7 @@ function verdictOf(facts: TraceFacts, hops: Trace['hops']): Verdict {
 /** Joins what was seen and what was to be seen. */
 export function judgeTrace(all: TraceFacts): Trace {
   const facts = { ...all, sightings: all.sightings.filter((each) => !isRedirect(each)) }
-  const ends = [facts.from.node, facts.to.node].filter((each) => each !== undefined)
+  const ends = [facts.from.node, goalNode(facts.to)].filter((each) => each !== undefined)
   const of = (direction: Direction): readonly Hop[] =>
     mergeWay(
       facts.predictions[direction],
@@ -349,7 +349,7 @@ export function judgeTrace(all: TraceFacts): Trace {
 function isRedirect(sighting: Sighting): boolean {
   if (sighting.role !== 'probe-error' && sighting.role !== 'answer-error') return false
   const packet = packetOf(sighting)
-  return packet?.icmp !== undefined && isIcmpRedirect(packet.src.family, packet.icmp.type)
+  return packet?.icmp !== undefined && packet.icmp.type === redirect[packet.src.family]
 }
 
 /** The exit status that a verdict is told by. */

@@ -152,6 +152,17 @@ suite('support bundle', { timeout: 240_000 }, () => {
     assert.match(stdout, /WOULD END: it would end on node-1, cw-br0: .*blackhole .*\[CW1302\]\nremedy: /)
   })
 
+  test('an address that no pod has is foretold to end on the node whose pod CIDR it is of', () => {
+    const file = bundle()
+    for (const family of [0, 1] as const) {
+      const addr = podOn('node-2').addrs[family]!.replace(/[^.:]+$/, '200')
+      const { status, stdout } = run(causeway, ['trace', podOn('node-1').name, addr, '--bundle', file])
+      assert.equal(status, 1, stdout)
+      const end = `WOULD END: it would end on node-2, cw-br0: no pod of node-2 has ${addr}: its agent knows of none, and `
+      assert.ok(stdout.replaceAll(/\s+/g, ' ').includes(end), stdout)
+    }
+  })
+
   test('the file is for its owner alone, and has no secret', async () => {
     lab.kubectl('-n', 'default', 'create', 'secret', 'generic', 'tor', `--from-literal=password=${secrets[1]}`)
     const objects = [

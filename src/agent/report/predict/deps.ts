@@ -69,6 +69,19 @@ function policyOf(sources: PolicySources): PredictPolicy {
   }
 }
 
+/** Whose pod CIDRs the agent knows. */
+export function cidrDepsOf(
+  nodeName: string,
+  { cluster, network }: Pick<ReportingPartDeps, 'cluster' | 'network'>,
+): Pick<PredictDeps, 'nodeName' | 'verdicts' | 'podCIDRs'> {
+  return {
+    nodeName,
+    verdicts: () => network.state.remoteNodes?.verdicts ?? [],
+    // pods keep addresses of CIDRs that their node has lost
+    podCIDRs: () => [...(cluster.view.self?.podCIDRs ?? []), ...(network.state.formerCIDRs ?? [])],
+  }
+}
+
 export function predictDepsOf(
   { nodeName, settings }: Pick<AgentConfig, 'nodeName' | 'settings'>,
   {
@@ -81,10 +94,7 @@ export function predictDepsOf(
   rest: Pick<LiveSources, 'generation' | 'policy'>,
 ): PredictDeps {
   return {
-    nodeName,
-    verdicts: () => network.state.remoteNodes?.verdicts ?? [],
-    // pods keep addresses of CIDRs that their node has lost
-    podCIDRs: () => [...(cluster.view.self?.podCIDRs ?? []), ...(network.state.formerCIDRs ?? [])],
+    ...cidrDepsOf(nodeName, { cluster, network }),
     clusterCIDRs: settings.clusterCIDRs,
     vxlanPort: settings.vxlanPort,
     podDevice: () => datapathKinds.bridge.podDevice,
