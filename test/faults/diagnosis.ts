@@ -63,6 +63,7 @@ type TraceVerdict = {
   readonly outcome: string
   readonly text: string
   readonly code?: string
+  readonly kind?: string
   readonly drop?: TraceHop
   readonly lastSeen?: TraceHop
   readonly firstNotSeen?: TraceHop
@@ -115,5 +116,5 @@ export function assertTrace(fault: string, struck: Struck): string {
   const end = endOf(verdict)
   const isNamed = ends !== 'anywhere' && verdict.outcome !== 'not-sent' && verdict.outcome !== 'refused'
   if (isNamed) assert.equal(end, ends === undefined ? node : ends === 'peer' ? peer : ends, what)
-  return `${verdict.outcome} ${verdict.code ?? '-'} at ${end ?? '-'}`
+  return `${verdict.outcome} ${verdict.code ?? verdict.kind ?? '-'} at ${end ?? '-'}`
 }
