@@ -136,6 +136,7 @@ export function incomingFacts(kernel: KernelView, src: Addr, iif: Device): NonNu
     device,
     isOurs,
     ...(forwarding !== undefined && { forwarding }),
+    ...(kernel.sysctl('net/ipv4/ip_forward') === '0' && { isNodeStopped: true as const }),
     rpFilter: Math.max(...filters),
     ...(oif !== undefined && { wayBack: oif === iif.index ? device : deviceName(kernel, oif) }),
   }
