@@ -48,7 +48,7 @@ function isSilent({ status }: NodeAnswers): boolean {
 const hangs = (message: string) => ({
   message,
   remedy:
-    'see what its process waits for (its log; /proc/PID/stack of the process; is it stopped, has the node memory?), and restart it: packets go on by what the kernel has meanwhile',
+    'see what its process waits for (its log; /proc/PID/stack of the process; is it stopped, has the node memory?), and restart it: packets go on by what the kernel has meanwhile, and by what routers have learned of it by BGP until they forget it',
 })
 
 function absenceOf({ why, isLate, isStrange }: Silence): { readonly message: string; readonly remedy?: string } {

@@ -264,22 +264,24 @@ test('what a router refuses, since nobody tells it a way any more, follows from 
   assert.deepEqual(findingsOf(problems, lost, 2).map(short), [['CW8105 neighbour/172.30.1.1', 2]])
 })
 
-test('who fights for the forwarding of the node takes that of its devices away, and who fights for a route does not', () => {
-  const drop = {
-    node: 'node-1',
-    place: 'drop',
-    role: 'probe',
-    timeMs: 1,
-    lengthBytes: 1,
-    skb: '',
-    bytes: '',
-    startsAt: 'link',
-  } as const
-  const lost = packetOf('node-2', 'node-1', { code: 'CW1305', drop, text: 'net.ipv4.conf.eth0.forwarding is 0' })
-  const contest = (object: string) => told('CW2009', object, 'somebody changes it again and again')
-  const withContest = (object: string) => findingsOf([['node-1', contest(object)]], [lost]).map(({ code }) => code)
-  assert.deepEqual(withContest('sysctl/net/ipv4/ip_forward'), ['CW2009'])
-  assert.deepEqual(withContest('route/10.244.1.0/24'), ['CW2009', 'CW1305'])
+test('who switches forwarding off is the cause of what a device does not forward, and no other contest is', () => {
+  const last = { node: 'node-1', device: 'eth0', place: 'receive', isExpected: true } as const
+  const text = 'the probe was dropped at eth0 of node-1: net.ipv4.conf.eth0.forwarding is 0'
+  const stopped = packetOf('node-2', 'node-1', { code: 'CW1305', text, last })
+  const routes = told(
+    'CW2009',
+    'node/routes',
+    'somebody deletes routes of Causeway: 10.244.1.0/24 had to be made again',
+  )
+  const sysctl = told('CW2009', 'sysctl/net/ipv4/ip_forward', 'somebody changes it again and again')
+  assert.deepEqual(findingsOf([['node-1', routes, sysctl]], [stopped]).map(short), [
+    ['CW2009 node/routes', 0],
+    ['CW2009 sysctl/net/ipv4/ip_forward', 1],
+  ])
+  assert.deepEqual(findingsOf([['node-1', routes]], [stopped]).map(short), [
+    ['CW2009 node/routes', 0],
+    ['CW1305 node/node-1', 1],
+  ])
 })
 
 test('a packet that is answered when it is sent again tells of a way that loses some', () => {

@@ -126,8 +126,9 @@ const ofManyNodes = new Set(['CW6002', 'CW8107'])
 
 /** What one maker did to one node, such as a route for each family, is one cause. */
 function groupOf(sign: Sign): unknown {
-  const { code, nodes, extent } = sign
+  const { code, nodes, extent, maker } = sign
   if (ofManyNodes.has(code)) return code
+  if (maker !== undefined) return JSON.stringify([code, maker])
   const { rank: own, does } = natureOf(code)
   return own === 'made' && does.length > 0 ? JSON.stringify([code, nodes, extent.at, extent.peers, extent.pods]) : sign
 }

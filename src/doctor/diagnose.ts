@@ -30,7 +30,7 @@ export function diagnose(
   { ofObjects = [], ofNodes = [] }: Besides = {},
 ): Diagnosis {
   const names = namesIn(answers)
-  const dead = deadNodes(answers, followed)
+  const dead = deadNodes(answers, [...followed, ...ofNodes])
   const packets = withLostAtDead(followed, dead)
   const own = withoutRefusals(ownProblems(answers, names, ofObjects), answers, packets)
   const told = [

@@ -55,6 +55,17 @@ test('what spoils checksums on the way spoils the sessions that tell routes', ()
   assert.deepEqual(codesWith([echo, syn('TCP_CSUM')]), ['CW8103 node/node-1'])
 })
 
+test('a node whose agent hangs is not off where it answers at its address, though routers have forgotten its pods', () => {
+  const answers = clusterOf(2, [['node-2', noRoute('node-1')]], ['node-1'])
+  const gateway = { ...noWay('node-2', 'node-1'), to: { name: '10.244.0.1', node: 'node-1', isPod: false } }
+  const codes = (ofNodes: readonly FollowedPacket[]): string[] =>
+    diagnose(answers, [gateway], { ofNodes }).findings.map(({ code, objects }) => `${code} ${objects.join(' ')}`)
+  const answer = between('node-2', 'node-1', { verdict: { outcome: 'answered', text: 'answered' } })
+  const silence = between('node-2', 'node-1', { verdict: { outcome: 'lost', text: 'lost' } })
+  assert.deepEqual(codes([answer]), ['CW6001 node/node-1'])
+  assert.deepEqual(codes([silence]), ['CW6003 node/node-1'])
+})
+
 test('what a node refuses of packets for itself says nothing of the way, and an answer says nothing of pods', () => {
   const others = codesWith([])
   assert.ok(others.length > 1 && others.every((text) => /^CW120[15] /.test(text)), others.join())

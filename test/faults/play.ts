@@ -7,7 +7,7 @@ import { LabPaths } from '#/lab/paths.ts'
 import { readSpec } from '#/lab/spec-file.ts'
 import { labNodes } from '#/lab/spec.ts'
 import { causeway, eventually, must, type TestLab, type UpReport } from '../e2e/harness.ts'
-import { assertFindings, assertTrace, doctorOf, findingsText } from './diagnosis.ts'
+import { assertFindings, assertTrace, doctorOf, findingsText, nameOf as nameOfFinding } from './diagnosis.ts'
 import { effects, type Struck } from './effects.ts'
 import { codesOfCheck, codesOfEvents, differences, isReadyIn, probedIn, stateOf, toldIn } from './fault-lab.ts'
 
@@ -80,17 +80,17 @@ async function calmStateOf(lab: string): Promise<Map<string, string>> {
   return before
 }
 
-/** Doctor finds nothing in a lab in which all is well, but contests that have ended: returns the codes of those. */
+/** Doctor finds nothing in a lab in which all is well, but contests that have ended: returns the names of those. */
 async function healthyIn(lab: string): Promise<Set<string>> {
-  let codes: string[] = []
+  let names: string[] = []
   await eventually('doctor finds nothing in a healthy lab', () => {
     const told = doctorOf(lab)
     const wrong = told.findings.filter(({ code }) => !staysAfterwards.has(code))
     assert.deepEqual(wrong, [], findingsText(told))
-    codes = told.findings.map(({ code }) => code)
+    names = told.findings.map(nameOfFinding)
     return true
   })
-  return new Set(codes)
+  return new Set(names)
 }
 
 /** Returns in short what doctor and a trace said. */

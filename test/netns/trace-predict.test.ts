@@ -273,7 +273,7 @@ const faults: readonly Fault[] = [
     at: 'web',
     cause: 'ip route del default; ip route del 10.244.0.0/16',
     mend: 'ip route add default via 10.244.1.1; ip route add 10.244.0.0/16 via 10.244.1.1 mtu 1450',
-    expected: /^route eth0 the kernel has no way \(ENETUNREACH\)/,
+    expected: /^route eth0 CW3114 the kernel drops it \(ENETUNREACH\): no route of pod shop\/web leads to /,
   },
 ]
 

@@ -102,7 +102,9 @@ function narrowText({ node, ways }: NodeWays): string {
     const errors = refusalText(way, 'full').map((each) => ` (${each})`)
     return `packets of ${way.bytesOf('full')} bytes to ${pathText(way)} are lost${errors.join('')}`
   })
-  const doubt = narrow.every((way) => way.sizesKnown.isSeen || way.sizes.full.refused !== undefined) ? '' : echoesAlone
+  const doubt = narrow.every((way) => way.others.sizes.isSeen || way.sizes.full.refused !== undefined)
+    ? ''
+    : echoesAlone
   return `${facts.join(', ')}, and small ones to ${node} arrive${doubt}`
 }
 
@@ -110,12 +112,12 @@ function lossText({ node, ways }: NodeWays): string {
   const lossy = ways.flatMap(({ way, state }) => (state === 'lossy' ? [way] : []))
   const facts = lossy.map((way) => {
     const { sent, answered } = way.window('small')
-    const tries = way.loss.tries
+    const tries = way.others.loss.tries
     const besides =
       tries.answered === 0 ? '' : ` and ${tries.tried - tries.answered} of ${tries.tried} connections that were tried`
     return `${pathText(way)} did not answer ${sent - answered} of ${sent} probes${besides}`
   })
-  const doubt = lossy.every((way) => way.loss.tries.answered > 0) ? '' : echoesAlone
+  const doubt = lossy.every((way) => way.others.loss.tries.answered > 0) ? '' : echoesAlone
   return `${node}: ${facts.join(', ')}${doubt}`
 }
 

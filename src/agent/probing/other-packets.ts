@@ -86,3 +86,54 @@ export class SizesKnown {
     return this.#narrow >= enoughSizes
   }
 }
+
+/** How often a way that loses echo requests is tried otherwise, until it is known whether these alone are lost; and then. */
+const tryEveryMs = { open: 500, known: 5_000 } as const
+/** The same of packets of the full size: a kernel limits how often it says that nobody wants them. */
+const trySizesEveryMs = { open: 1_000, known: 5_000 } as const
+
+/** What is known of other packets on one way, and when to try some. */
+export class OtherPackets {
+  #loss = new LossKnown()
+  #sizes = new SizesKnown()
+  #triedMs = -Infinity
+  #triedSizesMs = -Infinity
+
+  /** Whether they are lost, where echo requests are lost here and there. */
+  get loss(): LossKnown {
+    return this.#loss
+  }
+
+  /** Whether those of the full size are, where echo requests of it are. */
+  get sizes(): SizesKnown {
+    return this.#sizes
+  }
+
+  isTryDue(nowMs: number): boolean {
+    const everyMs = this.#loss.outcome === 'open' ? tryEveryMs.open : tryEveryMs.known
+    return nowMs - this.#triedMs >= everyMs
+  }
+
+  noteTry(isAnswered: boolean, echoLoss: number, nowMs: number): void {
+    this.#triedMs = nowMs
+    this.#loss.note(isAnswered, echoLoss)
+  }
+
+  isSizesTryDue(nowMs: number): boolean {
+    const everyMs = this.#sizes.outcome(nowMs) === 'open' ? trySizesEveryMs.open : trySizesEveryMs.known
+    return nowMs - this.#triedSizesMs >= everyMs
+  }
+
+  noteSizes(answered: Parameters<SizesKnown['note']>[0], nowMs: number): void {
+    this.#triedSizesMs = nowMs
+    this.#sizes.note(answered, nowMs)
+  }
+
+  forgetLoss(): void {
+    this.#loss = new LossKnown()
+  }
+
+  forgetSizes(): void {
+    this.#sizes = new SizesKnown()
+  }
+}

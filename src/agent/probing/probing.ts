@@ -214,7 +214,7 @@ export class Probing implements AsyncDisposable {
       if (before.get(node)?.isSilent === true && ways.some((way) => isBack(way)))
         for (const way of ways) if (way.isSilent) way.grantGrace(nowMs)
       for (const way of ways) if (way.isSmallOnly) this.#noteMemory(way)
-      for (const way of ways) this.#checks.look(way)
+      for (const way of ways) this.#checks.look(way, ways)
       const silentSinceMs = Math.min(...ways.map((way) => (way.isSilent ? way.silentSinceMs : Infinity)))
       return judgeNode(node, ways, nowMs, (end) => this.#heardEnds.has(end) && this.#heardSinceMs >= silentSinceMs)
     })
@@ -290,12 +290,14 @@ export class Probing implements AsyncDisposable {
     })
   }
 
-  /** The gateways that answered a probe of the ordinary ones of late. */
+  /** The gateways that answered a probe of the ordinary ones of late, or from whose pods packets came in all the same. */
   get #answeredLately(): string[] {
-    const sinceMs = this.#clock.monotonicMs() - roundMs
-    return [...this.#prober.ways.values()].flatMap(({ target, answeredMs = -Infinity }) =>
-      target.path === 'pod' && answeredMs > sinceMs ? [String(target.dst)] : [],
-    )
+    const nowMs = this.#clock.monotonicMs()
+    return [...this.#prober.ways.values()].flatMap((way) => {
+      const { target, answeredMs = -Infinity } = way
+      const isLate = answeredMs <= nowMs - roundMs && !way.isComing(nowMs)
+      return target.path === 'pod' && !isLate ? [String(target.dst)] : []
+    })
   }
 
   async #answering(peers: Peers, asked: readonly Flow[]): Promise<string[]> {
@@ -348,6 +350,7 @@ export class Probing implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort()
     this.#prober[Symbol.dispose]()
+    this.#checks[Symbol.dispose]()
     await this.#running
     this.#nftables[Symbol.dispose]()
   }
