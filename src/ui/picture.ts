@@ -13,12 +13,8 @@ export class Picture {
   readonly #entries = new Map<string, Entry>()
   /** The names of rows that have changed, or gone, since `takeChanges`. */
   readonly #changed = new Set<string>()
-  readonly #isAlone: () => boolean
-
-  /** `isAlone`: whether there is one node only, whose agent alone knows its name. */
-  constructor(isAlone: () => boolean = () => false) {
-    this.#isAlone = isAlone
-  }
+  /** There is one node only, whose agent alone knows its name. */
+  #isAlone = false
 
   get rows(): NodeRow[] {
     return [...this.#entries.values()].map(({ row }) => row)
@@ -35,7 +31,7 @@ export class Picture {
 
   /** Names under which rows are told. */
   #byRowName(): ReadonlyMap<string, Entry> {
-    if (!this.#isAlone()) return this.#entries
+    if (!this.#isAlone) return this.#entries
     return new Map([...this.#entries.values()].map((each) => [each.row.name, each]))
   }
 
@@ -48,6 +44,7 @@ export class Picture {
   /** These are the nodes that there are now. */
   takeNames(names: readonly string[]): void {
     const now = new Set(names)
+    this.#isAlone = now.size === 1
     for (const [name, { row }] of this.#entries)
       if (!now.has(name)) {
         this.#entries.delete(name)
@@ -61,7 +58,7 @@ export class Picture {
     const before = this.#entries.get(name)
     // it has gone meanwhile
     if (before === undefined) return
-    this.#set(name, rowOf(name, outcome, before, { nowMs, isAlone: this.#isAlone() }))
+    this.#set(name, rowOf(name, outcome, before, { nowMs, isAlone: this.#isAlone }))
   }
 
   #set(name: string, known: KnownRow): void {
