@@ -2,6 +2,7 @@
 // the other parts and changes nothing in them.
 import { type AgentPlan } from '#/api/schemas/plan.ts'
 import { type AgentStatus, type EndpointStatus } from '#/api/schemas/status.ts'
+import { type NodeSummary } from '#/api/schemas/summary.ts'
 import { type ApiClient } from '#/cluster/client.ts'
 import { EventRecorder } from '#/cluster/event-recorder.ts'
 import { type DeniedPacket, type EbpfState, ownProgramIds, readDenied } from '#/datapath/programs.ts'
@@ -33,6 +34,7 @@ import { AgentMetrics } from './report/metrics.ts'
 import { type NetworkPart } from './network-part.ts'
 import { nodeCondition } from './report/node-condition.ts'
 import { NodeEvents } from './report/node-events.ts'
+import { nodeSummaryOf } from './report/node-summary.ts'
 import { PathEvents } from './report/path-events.ts'
 import { pathsCondition } from './report/paths-condition.ts'
 import { type NodePatcher } from './report/node-patcher.ts'
@@ -44,6 +46,7 @@ import { probeHandlers } from './report/probes.ts'
 import { ProblemLog } from './report/problem-log.ts'
 import { type Readiness } from '#/model/readiness.ts'
 import { type ObjectStatus } from '#/reconcile/status.ts'
+import { podsHandlers } from './report/pods-search.ts'
 import { policyHandlers } from './report/policy-api.ts'
 import { registerPolicyMetrics } from './report/policy-metrics.ts'
 import { PolicyReport } from './report/policy-report.ts'
@@ -206,6 +209,7 @@ export class ReportingPart implements AsyncDisposable {
     const { pods, bgp } = this.#deps
     return {
       status: () => ({ status: 200, body: this.#status() }),
+      summary: async () => ({ status: 200, body: await this.#summary() }),
       plan: async () => ({ status: 200, body: await this.#plan() }),
       ipam: () => ({ status: 200, body: pods.ipam.show() }),
       ipamCheck: async () => ({ status: 200, body: await pods.ipam.check() }),
@@ -221,6 +225,7 @@ export class ReportingPart implements AsyncDisposable {
       ),
       ...factsHandlers(this.#factsSources()),
       ...peersHandlers(this.#deps.network.probing),
+      ...podsHandlers(this.#traceSources()),
       ...this.#traceSend.handlers,
       ...this.#traceWatch.handlers,
       ...this.#publicHandlers,
@@ -292,6 +297,11 @@ export class ReportingPart implements AsyncDisposable {
       endpoints: pods.endpoints.map(endpointStatus),
       problems: [...this.problems, ...problemsOfObjects(this.#failures)],
     }
+  }
+
+  async #summary(): Promise<NodeSummary> {
+    const problems = [...this.problems, ...problemsOfObjects(this.#failures)]
+    return nodeSummaryOf({ nodeName: this.#config.nodeName, ...this.#deps }, this.readiness.state, problems)
   }
 
   async #plan(): Promise<AgentPlan> {
