@@ -113,6 +113,8 @@ export type CrossingSide = {
   /** Its verdicts about the pod CIDRs of the other node. */
   readonly verdicts: readonly VerdictStatus[]
   readonly datapath?: string
+  /** NAMESPACE/NAME of one of its pods that are ready; a packet from one pod to the other goes as those of all pods do. */
+  readonly pod?: string
   /** Its probes of the other node: of those that it makes all the time, or else made for this answer. */
   readonly probes: readonly PeerWay[]
   /** Why it does not say. */

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { type PeerWay } from '#/api/schemas/peers.ts'
-import { type VerdictStatus } from '#/api/schemas/status.ts'
+import { type EndpointStatus, type VerdictStatus } from '#/api/schemas/status.ts'
 import { crossingOf, matrixNodes, matrixRow, sideOf } from './crossing.ts'
 
 const verdict = (node: string, more: Partial<VerdictStatus> = {}): VerdictStatus => ({
@@ -27,6 +27,16 @@ const probe = (node: string, more: Partial<PeerWay> = {}): PeerWay => ({
   ...more,
 })
 
+const endpoint = (pod: string, state: EndpointStatus['state']): EndpointStatus => ({
+  pod,
+  containerId: 'c',
+  ifName: 'eth0',
+  hostDevice: 'cwv1',
+  addrs: [],
+  state,
+  datapath: 'ebpf',
+})
+
 test('both nodes say how packets cross, and why, in words too', () => {
   const verdicts = [
     verdict('b'),
@@ -42,7 +52,11 @@ test('both nodes say how packets cross, and why, in words too', () => {
     verdict('c'),
   ]
   const there = sideOf('a', 'b', {
-    status: { verdicts, datapath: { wanted: 'ebpf', wantedBy: 'x', name: 'ebpf' } },
+    status: {
+      verdicts,
+      datapath: { wanted: 'ebpf', wantedBy: 'x', name: 'ebpf' },
+      endpoints: [endpoint('default/going', 'leaving'), endpoint('default/web', 'ready')],
+    },
     probes: [
       probe('b'),
       probe('b', { family: 6, state: 'broken' }),
@@ -53,8 +67,8 @@ test('both nodes say how packets cross, and why, in words too', () => {
   const back = sideOf('b', 'a', { probes: [], silence: 'no agent answers' })
   const crossing = crossingOf(there, back)
   assert.deepEqual(
-    [crossing.there.verdicts.length, crossing.there.probes.length, crossing.there.datapath],
-    [2, 3, 'ebpf'],
+    [crossing.there.verdicts.length, crossing.there.probes.length, crossing.there.datapath, crossing.there.pod],
+    [2, 3, 'ebpf', 'default/web'],
   )
   assert.deepEqual(crossing.words, [
     'from a to pods of b: IPv4 through the VXLAN tunnel to 172.30.1.12, up to 1450 bytes: the routing is vxlan; IPv6 natively by fd30::1 on eth0 and fd31::1 on eth1, up to 1450 bytes: BGP tells it; its probes there: IPv6 is broken',
@@ -64,10 +78,10 @@ test('both nodes say how packets cross, and why, in words too', () => {
 
 test('a way that there is not, and a node without pod CIDRs, are said', () => {
   const none = sideOf('a', 'b', {
-    status: { verdicts: [verdict('b', { way: 'none', reason: 'its address is not known' })] },
+    status: { verdicts: [verdict('b', { way: 'none', reason: 'its address is not known' })], endpoints: [] },
     probes: [],
   })
-  const unknown = sideOf('b', 'a', { status: { verdicts: [] }, probes: [] })
+  const unknown = sideOf('b', 'a', { status: { verdicts: [], endpoints: [] }, probes: [] })
   assert.deepEqual(crossingOf(none, unknown).words, [
     'from a to pods of b: IPv4 not at all: its address is not known; nothing is known by probes',
     'b knows no pod CIDR of a',

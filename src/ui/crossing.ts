@@ -5,17 +5,19 @@ import { type Crossing, type CrossingSide, type Matrix, type WayLetter } from '.
 
 /** What one of the nodes said. */
 export type SideAnswers = {
-  readonly status?: Pick<AgentStatus, 'verdicts' | 'datapath' | 'observes'>
+  readonly status?: Pick<AgentStatus, 'verdicts' | 'datapath' | 'observes' | 'endpoints'>
   readonly probes: readonly PeerWay[]
   readonly silence?: string
 }
 
 export function sideOf(node: string, other: string, { status, probes, silence }: SideAnswers): CrossingSide {
   const datapath = status?.datapath?.name ?? status?.observes?.network
+  const pod = status?.endpoints.find(({ state }) => state === 'ready')?.pod
   return {
     node,
     verdicts: (status?.verdicts ?? []).filter((each) => each.node === other),
     ...(datapath !== undefined && { datapath }),
+    ...(pod !== undefined && { pod }),
     probes: probes.filter((each) => each.node === other),
     ...(silence !== undefined && { silence }),
   }
