@@ -30,7 +30,9 @@ export async function bundleWeb(dir: string): Promise<void> {
     cwd: root,
     input: { page: 'web/main.tsx' },
     platform: 'browser',
-    transform: { jsx: { runtime: 'automatic', importSource: 'preact' } },
+    tsconfig: 'web/tsconfig.json',
+    // a module that is imported for its types, or for one name of many, does nothing by itself
+    treeshake: { moduleSideEffects: false },
     plugins: [walkModule],
   })
   await build.write({ dir, format: 'esm', entryFileNames: '[name].js', minify: true })

@@ -73,5 +73,5 @@ export function hullOf(points: readonly Point[]): Point[] {
     }
     return chain.slice(0, -1)
   }
-  return sorted.length < 3 ? sorted : [...half(sorted), ...half([...sorted].reverse())]
+  return sorted.length < 3 ? sorted : [...half(sorted), ...half(sorted.toReversed())]
 }

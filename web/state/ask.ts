@@ -1,4 +1,5 @@
 // Requests to the command that serves the page, all with its token.
+import { visible } from '#/trace/page/markup.ts'
 import { type Refusal } from '#/ui/contract.ts'
 
 const key = 'causeway-token'
@@ -22,7 +23,7 @@ export class Refused extends Error {
 
 async function messageOf(response: Response): Promise<string> {
   try {
-    return ((await response.json()) as Refusal).message
+    return (parsed(await response.text()) as Refusal).message
   } catch {
     return `the command answered with status ${response.status}`
   }
@@ -45,8 +46,16 @@ export async function ask(path: string, { signal, body, method = 'GET' }: Ask = 
   return response
 }
 
+/** Names and messages of a cluster may hold what turns the text around them: none of it gets into the page. */
+const visibleTexts = (_key: string, value: unknown): unknown => (typeof value === 'string' ? visible(value) : value)
+
+/** A text of printable ASCII has nothing to hide, unless it is written as an escape. */
+const isPlain = (json: string): boolean => !json.includes('\\u') && /^[\t\n\r -~]*$/.test(json)
+
+export const parsed = (json: string): unknown => (isPlain(json) ? JSON.parse(json) : JSON.parse(json, visibleTexts))
+
 export const askJson = async <T>(path: string, options?: Ask): Promise<T> =>
-  (await (await ask(path, options)).json()) as T
+  parsed(await (await ask(path, options)).text()) as T
 
 /** The lines of an answer, as they come; empty ones too: they tell that there is somebody. */
 export async function* linesOf(response: Response): AsyncGenerator<string> {

@@ -1,6 +1,6 @@
 // Follows the live stream, and begins anew when it ends.
 import { type LiveLine } from '#/ui/contract.ts'
-import { ask, linesOf, Refused, whyOf } from './ask.ts'
+import { ask, linesOf, parsed, Refused, whyOf } from './ask.ts'
 import { dispatch } from './store.ts'
 
 /** An empty line comes every two seconds. */
@@ -21,7 +21,7 @@ async function follow(): Promise<void> {
   try {
     for await (const line of linesOf(await ask('live', { signal: ending.signal }))) {
       wait()
-      if (line !== '') dispatch({ kind: 'line', line: JSON.parse(line) as LiveLine, atMs: Date.now() })
+      if (line !== '') dispatch({ kind: 'line', line: parsed(line) as LiveLine, atMs: Date.now() })
     }
   } finally {
     clearTimeout(timer)

@@ -68,7 +68,7 @@ function withLine(state: State, line: LiveLine): State {
       }
     }
     case 'nodes': {
-      const { failure, ...rest } = state
+      const { failure: _ended, ...rest } = state
       const nodes = changed(state.nodes, line.changed, line.gone)
       return { ...rest, nodes, askedMs: line.askedMs, rounds: state.rounds + 1 }
     }
@@ -86,7 +86,7 @@ export function reduce(state: State, event: Event): State {
     case 'strange':
       return { ...state, link: 'strange' }
     case 'line': {
-      const { why, ...rest } = withLine(state, event.line)
+      const { why: _past, ...rest } = withLine(state, event.line)
       return { ...rest, link: 'live', heardMs: event.atMs }
     }
   }

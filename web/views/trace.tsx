@@ -2,7 +2,7 @@
 import { type JSX } from 'preact'
 import { useEffect, useRef, useState } from 'preact/hooks'
 import { type TraceLine, type TraceWishBody } from '#/ui/contract.ts'
-import { ask, linesOf, whyOf } from '../state/ask.ts'
+import { ask, linesOf, parsed, whyOf } from '../state/ask.ts'
 import { to } from '../state/route.ts'
 import { type State } from '../state/state.ts'
 import { Loading, Trouble } from '../parts/basics.tsx'
@@ -18,7 +18,7 @@ type Run =
 
 async function* run(wish: TraceWishBody, signal: AbortSignal): AsyncGenerator<TraceLine> {
   const response = await ask('trace', { method: 'POST', body: wish, signal })
-  for await (const line of linesOf(response)) if (line !== '') yield JSON.parse(line) as TraceLine
+  for await (const line of linesOf(response)) if (line !== '') yield parsed(line) as TraceLine
 }
 
 export function TraceView({
