@@ -1,0 +1,40 @@
+// One diagnosis: asks every agent, follows packets, and finds the causes of what is wrong.
+import { type AgentOfNode } from '#/api/client.ts'
+import { aboutNode } from '#/doctor/about-node.ts'
+import { suspectChecksums } from '#/doctor/checksums.ts'
+import { diagnose } from '#/doctor/diagnose.ts'
+import { type NodeAnswers } from '#/doctor/types.ts'
+import { type AgentChoice } from './access/source.ts'
+import { UsageError } from './args.ts'
+import { askNodes, withFactsAfter } from './doctor-ask.ts'
+import { problemsOfObjects, readObjects } from './doctor-objects.ts'
+import { followRing } from './doctor-packets.ts'
+import { type Told } from './doctor-text.ts'
+
+function refuseUnknown(answers: readonly NodeAnswers[], about: string | undefined): void {
+  if (about !== undefined && !answers.some(({ node }) => node === about))
+    throw new UsageError(`--node ${about}: there are ${answers.map(({ node }) => node).join(', ')}`)
+}
+
+/**
+ * All nodes are asked, since what is wrong at one may be known from others; `about` chooses what is told. `isQuiet`: no progress is shown on a
+ * terminal.
+ */
+export async function examine(
+  agents: readonly AgentOfNode[],
+  choice: AgentChoice,
+  about: string | undefined,
+  isQuiet = false,
+): Promise<Told> {
+  const [asked, objects] = await Promise.all([askNodes(agents, isQuiet), readObjects(choice)])
+  const answers = asked.map((each) => each.answers)
+  refuseUnknown(answers, about)
+  const ring = await followRing(asked, about)
+  const suspects = suspectChecksums(ring.packets).flatMap(({ from, to }) => [from.node, to.node])
+  const all = await withFactsAfter(asked, new Set(suspects))
+  const found = diagnose(all, ring.packets, problemsOfObjects(objects, answers))
+  const unread =
+    objects.why === undefined ? [] : [{ nodes: [], text: `Node objects were not looked at: ${objects.why}` }]
+  const diagnosis = { ...found, notes: [...found.notes, ...unread] }
+  return { diagnosis: about === undefined ? diagnosis : aboutNode(diagnosis, about), answers, ...ring }
+}
