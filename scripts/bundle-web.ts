@@ -20,7 +20,11 @@ function styleText(): string {
   const own = globSync('web/style/*.css', { cwd: root })
     .sort()
     .map((path) => readFileSync(join(root, path), 'utf8'))
-  return [tokenStyle, baseStyle, ladderStyle, ...own].join('')
+  const text = [tokenStyle, baseStyle, ladderStyle, ...own].join('')
+  return text
+    .replaceAll(/\/\*.*?\*\//gs, '')
+    .replaceAll(/\s+/g, ' ')
+    .replaceAll(/ ?([{};,]) ?/g, '$1')
 }
 
 /** Writes page.js, page.css, index.html and icon.svg into a folder. */

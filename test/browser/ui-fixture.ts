@@ -66,7 +66,7 @@ export class UiFixture implements AsyncDisposable {
     for (const page of this.#pages) page.write(`${JSON.stringify(line)}\n`)
   }
 
-  sizeOf(name: string): Buffer {
+  fileOf(name: string): Buffer {
     return readFileSync(join(this.#dir, name))
   }
 

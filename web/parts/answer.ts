@@ -9,6 +9,9 @@ export type Answer<T> = {
   readonly atMs?: number
 }
 
+/** An answer that takes long is large, or comes from far: asking takes a tenth of the time at most. */
+const mostShare = 10
+
 /** `everyMs`: how long after an answer it is asked for again, as long as somebody looks. */
 export function useAnswer<T>(path: string | undefined, everyMs = 5_000): Answer<T> {
   const [answer, set] = useState<Answer<T> & { readonly path?: string }>({})
@@ -17,6 +20,7 @@ export function useAnswer<T>(path: string | undefined, everyMs = 5_000): Answer<
     const ending = new AbortController()
     let timer: ReturnType<typeof setTimeout> | undefined
     async function run(asked: string): Promise<void> {
+      const startedMs = Date.now()
       try {
         if (!document.hidden)
           set({ path: asked, value: await askJson<T>(asked, { signal: ending.signal }), atMs: Date.now() })
@@ -24,7 +28,8 @@ export function useAnswer<T>(path: string | undefined, everyMs = 5_000): Answer<
         if (ending.signal.aborted) return
         set((before) => ({ ...(before.path === asked ? before : {}), path: asked, why: whyOf(error) }))
       }
-      if (!ending.signal.aborted) timer = setTimeout(() => void run(asked), everyMs)
+      const pauseMs = Math.max(everyMs, (Date.now() - startedMs) * mostShare)
+      if (!ending.signal.aborted) timer = setTimeout(() => void run(asked), pauseMs)
     }
     void run(path)
     return () => {
