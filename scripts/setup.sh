@@ -139,6 +139,6 @@ esac
 
 # The program as JavaScript, made again whenever a source is newer.
 if [ ! -f build/bundle/causeway.cjs ] ||
-  [ -n "$(find src scripts/bundle.ts package-lock.json -newer build/bundle/causeway.cjs -print -quit)" ]; then
+  [ -n "$(find src web scripts/bundle.ts scripts/bundle-web.ts package-lock.json -newer build/bundle/causeway.cjs -print -quit)" ]; then
   node_modules/.bin/node --disable-warning=ExperimentalWarning scripts/bundle.ts || fail "the program could not be bundled; see the message above"
 fi

@@ -12,7 +12,7 @@ type Suite = { name: string; glob: string; concurrency: number; timeoutMs: numbe
 // Kernel tests make their own namespaces, and so do labs: they overlap, since much of their time is waiting. Two files of labs at a time
 // use a third of two processors.
 const suites: Suite[] = [
-  { name: 'unit', glob: '{src/**/*,test/*}.test.ts', concurrency: 2, timeoutMs: 300_000 },
+  { name: 'unit', glob: '{src/**/*,web/**/*,test/*}.test.ts', concurrency: 2, timeoutMs: 300_000 },
   { name: 'browser', glob: 'test/browser/*.test.ts', concurrency: 1, timeoutMs: 300_000 },
   { name: 'netns', glob: 'test/netns/*.test.ts', concurrency: 2, timeoutMs: 400_000 },
   { name: 'policy', glob: 'test/policy/*.test.ts', concurrency: 2, timeoutMs: 400_000 },

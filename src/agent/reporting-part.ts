@@ -1,5 +1,6 @@
 // Everything that this agent reports: its API, its Node object, Events, metrics, and the container runtime's configuration. It reads
 // the other parts and changes nothing in them.
+import { type NodeSummary } from '#/api/schemas/summary.ts'
 import { type ApiClient } from '#/cluster/client.ts'
 import { EventRecorder } from '#/cluster/event-recorder.ts'
 import { type DeniedPacket, type EbpfState, readDenied } from '#/datapath/programs.ts'
@@ -29,6 +30,7 @@ import { AgentMetrics } from './report/metrics.ts'
 import { type NetworkPart } from './network-part.ts'
 import { nodeCondition } from './report/node-condition.ts'
 import { NodeEvents } from './report/node-events.ts'
+import { nodeSummaryOf } from './report/node-summary.ts'
 import { PathEvents } from './report/path-events.ts'
 import { pathsCondition } from './report/paths-condition.ts'
 import { type NodePatcher } from './report/node-patcher.ts'
@@ -41,6 +43,7 @@ import { ProblemLog } from './report/problem-log.ts'
 import { type Readiness } from '#/model/readiness.ts'
 import { type ObjectStatus } from '#/reconcile/status.ts'
 import { nodeCIDRs } from '#/predict/cidr-node.ts'
+import { podsHandlers } from './report/pods-search.ts'
 import { policyHandlers } from './report/policy-api.ts'
 import { registerPolicyMetrics } from './report/policy-metrics.ts'
 import { PolicyReport } from './report/policy-report.ts'
@@ -205,6 +208,7 @@ export class ReportingPart implements AsyncDisposable {
     const { pods, bgp } = this.#deps
     return {
       status: () => ({ status: 200, body: agentStatus(this.#config, this.#deps, this.#told) }),
+      summary: async () => ({ status: 200, body: await this.#summary() }),
       plan: async () => ({ status: 200, body: await agentPlan(this.#config, this.#deps, this.problems) }),
       ipam: () => ({ status: 200, body: pods.ipam.show() }),
       ipamCheck: async () => ({ status: 200, body: await pods.ipam.check() }),
@@ -220,6 +224,7 @@ export class ReportingPart implements AsyncDisposable {
       ),
       ...factsHandlers(this.#factsSources()),
       ...peersHandlers(this.#deps.network.probing),
+      ...podsHandlers(this.#traceSources()),
       ...this.#traceSend.handlers,
       ...this.#traceWatch.handlers,
       ...this.#publicHandlers,
@@ -268,6 +273,11 @@ export class ReportingPart implements AsyncDisposable {
     const ids = new Set(ofPaths.map(problemId))
     const others = problems.filter((each) => !ids.has(problemId(each)))
     this.#nodeEvents.update([...others, ...problemsOfObjects(ofNode)])
+  }
+
+  async #summary(): Promise<NodeSummary> {
+    const problems = [...this.problems, ...problemsOfObjects(this.#failures)]
+    return nodeSummaryOf({ nodeName: this.#config.nodeName, ...this.#deps }, this.readiness.state, problems)
   }
 
   #makeMetrics(): AgentMetrics {

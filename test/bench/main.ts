@@ -19,6 +19,7 @@ import { probingBenchmark } from './probing.ts'
 import { machine, markdownOf, textOf, withSection } from './report.ts'
 import { endAll } from './rig.ts'
 import { traceBenchmark } from './trace.ts'
+import { uiBenchmark } from './ui.ts'
 
 const benchmarks: readonly Benchmark[] = [
   podsBenchmark,
@@ -34,6 +35,7 @@ const benchmarks: readonly Benchmark[] = [
   traceBenchmark,
   doctorBenchmark,
   probingBenchmark,
+  uiBenchmark,
 ]
 const page = new URL('../../docs/benchmarks.md', import.meta.url)
 
