@@ -24,7 +24,7 @@ function Failed({ object: { kind, key, message, remedy, sinceMs, attempts } }: {
         </p>
         {remedy !== undefined && (
           <p class="mends">
-            <b>What mends it</b> {remedy}
+            <b>What mends it:</b> {remedy}
           </p>
         )}
       </div>

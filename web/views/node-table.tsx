@@ -1,12 +1,14 @@
 // The nodes as a table, the worst first; many are found by their names.
-import { type JSX } from 'preact'
+import { type ComponentChildren, type JSX } from 'preact'
 import { useMemo, useState } from 'preact/hooks'
 import { type NodeRow } from '#/ui/contract.ts'
 import { crossingsText, datapathWords, nodeTones, nodeWords, type Tone } from '../derive/words.ts'
 import { byName } from '../state/state.ts'
 import { Ago, NodeLink, Told } from '../parts/basics.tsx'
 
-const shown = 50
+/** Where a picture shows many, the table is for those that are wrong, or that are looked for. */
+const shownOfFew = 40
+const shownOfMany = 12
 const order: readonly Tone[] = ['bad', 'unknown', 'none', 'good']
 
 function sorted(nodes: ReadonlyMap<string, NodeRow>): NodeRow[] {
@@ -14,46 +16,52 @@ function sorted(nodes: ReadonlyMap<string, NodeRow>): NodeRow[] {
   return [...nodes.values()].sort((a, b) => rank(a) - rank(b) || byName(a.name, b.name))
 }
 
-function Row({ row }: { row: NodeRow }): JSX.Element {
-  const { name, state, rack, pods, addresses, bgp, datapath, heardMs, addrs } = row
-  return (
-    <tr>
-      <th scope="row">
-        <NodeLink name={name} />
-        <span class="addr">{addrs[0]}</span>
-      </th>
-      <td>
-        <Told tone={nodeTones[state]}>
-          {nodeWords[state]}
-          {state === 'silent' && heardMs !== undefined && (
-            <>
-              {' '}
-              for <Ago ms={heardMs} />
-            </>
-          )}
-        </Told>
-      </td>
-      <td class="wide">{rack ?? ''}</td>
-      <td class="number">{pods ?? ''}</td>
-      <td class="number wide">{addresses && `${addresses.used} of ${addresses.total}`}</td>
-      <td>
-        {crossingsText(row)}
-        {datapath && <span class="soft"> by {datapathWords[datapath]}</span>}
-      </td>
-      <td class="wide">
-        {bgp && <Told tone={bgp.up === bgp.total ? 'good' : 'bad'}>{`${bgp.up} of ${bgp.total} up`}</Told>}
-      </td>
-    </tr>
-  )
+const State = ({ row: { state, heardMs } }: { row: NodeRow }): JSX.Element => (
+  <Told tone={nodeTones[state]}>
+    {nodeWords[state]}
+    {state === 'silent' && heardMs !== undefined && (
+      <>
+        {' '}
+        for <Ago ms={heardMs} />
+      </>
+    )}
+  </Told>
+)
+
+type Column = {
+  readonly title: string
+  readonly kind?: string
+  readonly cell: (row: NodeRow) => ComponentChildren
 }
+
+const columns: readonly Column[] = [
+  { title: 'Rack', kind: 'wide', cell: ({ rack }) => rack },
+  { title: 'Pods', kind: 'number', cell: ({ pods }) => pods },
+  {
+    title: 'Addresses in use',
+    kind: 'number wide',
+    cell: ({ addresses }) => addresses && `${addresses.used} of ${addresses.total}`,
+  },
+  { title: 'Ways to pod CIDRs of others', kind: 'wide', cell: crossingsText },
+  { title: 'Pods hang on', kind: 'wide', cell: ({ datapath }) => datapath && datapathWords[datapath] },
+  {
+    title: 'BGP sessions',
+    kind: 'wide',
+    cell: ({ bgp }) =>
+      bgp && <Told tone={bgp.up === bgp.total ? 'good' : 'bad'}>{`${bgp.up} of ${bgp.total} up`}</Told>,
+  },
+]
+
+const isHeld = (text: string, { name, rack = '', addrs }: NodeRow): boolean =>
+  [name, rack, ...addrs].some((each) => each.includes(text))
 
 export function NodeTable({ nodes }: { nodes: ReadonlyMap<string, NodeRow> }): JSX.Element {
   const [text, setText] = useState('')
   const rows = useMemo(() => sorted(nodes), [nodes])
-  const found =
-    text === ''
-      ? rows
-      : rows.filter(({ name, addrs, rack }) => [name, rack ?? '', ...addrs].some((each) => each.includes(text)))
+  const found = text === '' ? rows : rows.filter((row) => isHeld(text, row))
+  const some = found.slice(0, nodes.size > shownOfFew && text === '' ? shownOfMany : shownOfFew)
+  // what no node has is no column
+  const told = columns.filter(({ cell }) => rows.some((row) => (cell(row) ?? '') !== ''))
   return (
     <section aria-labelledby="nodes">
       <div class="title-row">
@@ -76,30 +84,38 @@ export function NodeTable({ nodes }: { nodes: ReadonlyMap<string, NodeRow> }): J
             <tr>
               <th scope="col">Node</th>
               <th scope="col">State</th>
-              <th scope="col" class="wide">
-                Rack
-              </th>
-              <th scope="col" class="number">
-                Pods
-              </th>
-              <th scope="col" class="number wide">
-                Addresses in use
-              </th>
-              <th scope="col">Ways to pod CIDRs of others</th>
-              <th scope="col" class="wide">
-                BGP sessions
-              </th>
+              {told.map(({ title, kind }) => (
+                <th key={title} scope="col" class={kind}>
+                  {title}
+                </th>
+              ))}
             </tr>
           </thead>
           <tbody>
-            {found.slice(0, shown).map((row) => (
-              <Row key={row.name} row={row} />
+            {some.map((row) => (
+              <tr key={row.name}>
+                <th scope="row">
+                  <NodeLink name={row.name} />
+                  <span class="addr">{row.addrs[0]}</span>
+                </th>
+                <td>
+                  <State row={row} />
+                </td>
+                {told.map(({ title, kind, cell }) => (
+                  <td key={title} class={kind}>
+                    {cell(row)}
+                  </td>
+                ))}
+              </tr>
             ))}
           </tbody>
         </table>
       </div>
-      {found.length > shown && (
-        <p class="soft">{(found.length - shown).toLocaleString('en')} more: search for a name</p>
+      {found.length > some.length && (
+        <p class="soft">
+          {(found.length - some.length).toLocaleString('en')} more{text === '' && ', the worst stand first'}: search for
+          a name, a rack or an address
+        </p>
       )}
       {found.length === 0 && <p class="soft">No node is of this name, rack or address.</p>}
     </section>

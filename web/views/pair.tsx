@@ -147,7 +147,7 @@ export function PairView({ from, to: other }: { from: string; to: string }): JSX
         <span class="sr">and</span> <NodeLink name={other} />
       </h1>
       <p class="actions">
-        <a class="button" href={to.trace(from, other)}>
+        <a class="button" href={to.trace(value?.there.pod ?? from, value?.back.pod ?? other)}>
           Follow a packet
         </a>
         <a class="button" href={to.pair(other, from)}>

@@ -1,12 +1,13 @@
 // What is wrong, each cause with what mends it, ready for a ticket.
 import { type JSX } from 'preact'
 import { useState } from 'preact/hooks'
+import { type NodeRow } from '#/ui/contract.ts'
 import { type State } from '../state/state.ts'
 import { to } from '../state/route.ts'
 import { capital, clockText, plural } from '../derive/words.ts'
 import { wrongTicket } from '../derive/ticket.ts'
 import { type Wrong } from '../derive/wrong.ts'
-import { NodeLinks, Sign } from '../parts/basics.tsx'
+import { Ago, NodeLink, NodeLinks, Sign } from '../parts/basics.tsx'
 import { Copy } from '../parts/copy.tsx'
 
 const shownAtFirst = 3
@@ -64,7 +65,7 @@ export function WrongCard({
         <p class="message">{capital(message)}</p>
         <div class="mends">
           <p>
-            <b>What mends it</b> {remedy}
+            <b>What mends it:</b> {remedy}
           </p>
         </div>
         {isOpen ? (
@@ -109,9 +110,42 @@ export function DoctorLine({ state: { doctor }, onAsk }: { state: State; onAsk: 
   )
 }
 
+/** Nodes whose agent does not answer, of which no finding tells: doctor may not have looked yet. */
+function Silent({ rows }: { rows: readonly NodeRow[] }): JSX.Element {
+  const shown = rows.slice(0, shownAtFirst)
+  return (
+    <article class="wrong bad">
+      <Sign />
+      <div>
+        <h3>{rows.length === 1 ? 'An agent does not answer' : `${rows.length} agents do not answer`}</h3>
+        <ul>
+          {shown.map(({ name, why, heardMs }) => (
+            <li key={name}>
+              <NodeLink name={name} />
+              {why !== undefined && `: ${why}`}
+              {heardMs !== undefined && (
+                <span class="soft">
+                  , heard <Ago ms={heardMs} /> ago
+                </span>
+              )}
+            </li>
+          ))}
+          {rows.length > shown.length && <li class="soft">and {rows.length - shown.length} more</li>}
+        </ul>
+      </div>
+    </article>
+  )
+}
+
+function silentIn(nodes: State['nodes'], all: readonly Wrong[]): NodeRow[] {
+  const told = new Set(all.flatMap(({ objects }) => objects))
+  return [...nodes.values()].filter(({ name, state }) => state === 'silent' && !told.has(`node/${name}`))
+}
+
 export function WrongList({ all, state }: { all: readonly Wrong[]; state: State }): JSX.Element | null {
   const [isWhole, setWhole] = useState(false)
-  if (all.length === 0) return null
+  const silent = silentIn(state.nodes, all)
+  if (all.length === 0 && silent.length === 0) return null
   const shown = isWhole ? all : all.slice(0, shownAtFirst)
   return (
     <section aria-labelledby="wrong">
@@ -120,6 +154,7 @@ export function WrongList({ all, state }: { all: readonly Wrong[]; state: State 
         {shown.map((wrong) => (
           <WrongCard key={`${wrong.code} ${wrong.object}`} wrong={wrong} state={state} />
         ))}
+        {silent.length > 0 && <Silent rows={silent} />}
       </div>
       {all.length > shown.length && (
         <button type="button" onClick={() => setWhole(true)}>
