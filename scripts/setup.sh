@@ -29,11 +29,11 @@ if [ "$job" = test ]; then
   need kubectl kubernetes-client
   need containerd containerd
   need runc runc
-  # the pages that commands write are looked at in a browser
-  need chromium chromium
   # portmap of the reference plugins writes its rules with it
   need iptables iptables
 fi
+# the pages that commands write and serve are looked at in a browser
+case "$job" in test | bench) need chromium chromium ;; esac
 # what compiles the eBPF programs, and what loads them
 case "$job" in
   ebpf | test | bench | kernels)

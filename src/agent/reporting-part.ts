@@ -1,6 +1,5 @@
 // Everything that this agent reports: its API, its Node object, Events, metrics, and the container runtime's configuration. It reads
 // the other parts and changes nothing in them.
-import { type NodeSummary } from '#/api/schemas/summary.ts'
 import { type ApiClient } from '#/cluster/client.ts'
 import { EventRecorder } from '#/cluster/event-recorder.ts'
 import { type DeniedPacket, type EbpfState, readDenied } from '#/datapath/programs.ts'
@@ -30,7 +29,7 @@ import { AgentMetrics } from './report/metrics.ts'
 import { type NetworkPart } from './network-part.ts'
 import { nodeCondition } from './report/node-condition.ts'
 import { NodeEvents } from './report/node-events.ts'
-import { nodeSummaryOf } from './report/node-summary.ts'
+import { nodeSummary } from './report/node-summary.ts'
 import { PathEvents } from './report/path-events.ts'
 import { pathsCondition } from './report/paths-condition.ts'
 import { type NodePatcher } from './report/node-patcher.ts'
@@ -42,8 +41,8 @@ import { probeHandlers } from './report/probes.ts'
 import { ProblemLog } from './report/problem-log.ts'
 import { type Readiness } from '#/model/readiness.ts'
 import { type ObjectStatus } from '#/reconcile/status.ts'
-import { nodeCIDRs } from '#/predict/cidr-node.ts'
 import { podsHandlers } from './report/pods-search.ts'
+import { nodeCIDRs } from '#/predict/cidr-node.ts'
 import { policyHandlers } from './report/policy-api.ts'
 import { registerPolicyMetrics } from './report/policy-metrics.ts'
 import { PolicyReport } from './report/policy-report.ts'
@@ -208,7 +207,7 @@ export class ReportingPart implements AsyncDisposable {
     const { pods, bgp } = this.#deps
     return {
       status: () => ({ status: 200, body: agentStatus(this.#config, this.#deps, this.#told) }),
-      summary: async () => ({ status: 200, body: await this.#summary() }),
+      summary: async () => ({ status: 200, body: await nodeSummary(this.#config, this.#deps, this.#told) }),
       plan: async () => ({ status: 200, body: await agentPlan(this.#config, this.#deps, this.problems) }),
       ipam: () => ({ status: 200, body: pods.ipam.show() }),
       ipamCheck: async () => ({ status: 200, body: await pods.ipam.check() }),
@@ -273,11 +272,6 @@ export class ReportingPart implements AsyncDisposable {
     const ids = new Set(ofPaths.map(problemId))
     const others = problems.filter((each) => !ids.has(problemId(each)))
     this.#nodeEvents.update([...others, ...problemsOfObjects(ofNode)])
-  }
-
-  async #summary(): Promise<NodeSummary> {
-    const problems = [...this.problems, ...problemsOfObjects(this.#failures)]
-    return nodeSummaryOf({ nodeName: this.#config.nodeName, ...this.#deps }, this.readiness.state, problems)
   }
 
   #makeMetrics(): AgentMetrics {

@@ -61,6 +61,7 @@ async function agentSource(choice: AgentChoice): Promise<AgentSource> {
     open: () => openAccess(choice),
     maxAgeMs: isCluster ? 30_000 : 1_000,
     answerMs: isCluster ? 6_000 : 3_000,
+    leastPauseMs: isCluster ? 3_000 : 1_000,
   }
 }
 

@@ -7,6 +7,7 @@ import { type Tone, pairTones, wayWords } from '../derive/words.ts'
 import { to } from '../state/route.ts'
 import { type State } from '../state/state.ts'
 import { moved } from '../parts/roving.ts'
+import { PairForm } from './pair-form.tsx'
 
 type Axis = { readonly key: string; readonly title: string }
 
@@ -158,6 +159,7 @@ export function MatrixView({
           </>
         )}
       </p>
+      {nodes.size > 2 && <PairForm nodes={nodes} />}
       <Keys />
       {nodes.size > 0 && isGrouped && (
         <Grid

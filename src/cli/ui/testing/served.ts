@@ -59,11 +59,11 @@ export async function serveUi(options: ServedOptions): Promise<Served> {
         open: () => Promise.resolve({ agents: agents(), [Symbol.asyncDispose]: () => Promise.resolve() }),
         maxAgeMs: 0,
         answerMs: 500,
+        leastPauseMs,
         ...options.source,
       },
       version: '0.0.0',
       examine: examine ?? (() => Promise.resolve(healthyReport)),
-      leastPauseMs,
     }),
   )
   const traces = new Traces(trace ?? (() => Promise.reject(new Error('a simulated node sends nothing'))))
