@@ -4,7 +4,7 @@ import { messageOf } from '#/lib/log.ts'
 import { suspectChecksums } from '#/doctor/checksums.ts'
 import { diagnose } from '#/doctor/diagnose.ts'
 import { aboutNode } from '#/doctor/about-node.ts'
-import { type NodeAnswers } from '#/doctor/types.ts'
+import { type FollowedPacket, type NodeAnswers } from '#/doctor/types.ts'
 import { chosenSource } from './access/open.ts'
 import { type AgentChoice } from './access/source.ts'
 import { agentOptions, agentOptionsNote, withAgents } from './agents.ts'
@@ -34,15 +34,24 @@ function refuseUnknown(answers: readonly NodeAnswers[], about: string | undefine
     throw new UsageError(`--node ${about}: there are ${answers.map(({ node }) => node).join(', ')}`)
 }
 
-/** All nodes are asked, since what is wrong at one may be known from others; `about` chooses what is told. */
-async function examine(agents: readonly AgentOfNode[], choice: AgentChoice, about: string | undefined): Promise<Told> {
+/**
+ * All nodes are asked, since what is wrong at one may be known from others; `about` chooses what is told. `besides`: packets that somebody else has
+ * followed just now.
+ */
+export async function examine(
+  agents: readonly AgentOfNode[],
+  choice: AgentChoice,
+  about: string | undefined,
+  besides: readonly FollowedPacket[] = [],
+): Promise<Told> {
   const [asked, objects] = await Promise.all([askNodes(agents), readObjects(choice)])
   const answers = asked.map((each) => each.answers)
   refuseUnknown(answers, about)
   const ring = await followRing(asked, about)
-  const suspects = suspectChecksums(ring.packets).flatMap(({ from, to }) => [from.node, to.node])
+  const packets = [...ring.packets, ...besides]
+  const suspects = suspectChecksums(packets).flatMap(({ from, to }) => [from.node, to.node])
   const all = await withFactsAfter(asked, new Set(suspects))
-  const found = diagnose(all, ring.packets, problemsOfObjects(objects, answers))
+  const found = diagnose(all, packets, problemsOfObjects(objects, answers))
   const unread =
     objects.why === undefined ? [] : [{ nodes: [], text: `Node objects were not looked at: ${objects.why}` }]
   const diagnosis = { ...found, notes: [...found.notes, ...unread] }
