@@ -110,6 +110,22 @@ export async function removeNamespace(
 
 type Calls = { readonly say: (line: string) => void; readonly signal: AbortSignal }
 
+/** Whether its test still runs: its process is seen, or for a while it is watched whether somebody renews it. */
+async function isInUse(client: ApiClient, namespace: KubeObject, signal: AbortSignal): Promise<boolean> {
+  const isGone = isHolderGone(namespace, ownHolder(), startedOf)
+  if (isGone !== undefined) return !isGone
+  const { name, uid } = namespace.metadata
+  const endMs = performance.now() + stillMs
+  while (performance.now() < endMs) {
+    await sleep(pollMs)
+    signal.throwIfAborted()
+    const later = await found(client, name)
+    if (later === undefined || isGoing(later) || later.metadata.uid !== uid) return false
+    if (pulseOf(later) !== pulseOf(namespace)) return true
+  }
+  return false
+}
+
 /** Removes what an earlier test left; rejects where another one runs, or where the namespace is not this command's. True when there was something. */
 export async function removeLeftover(client: ApiClient, name: string, { say, signal }: Calls): Promise<boolean> {
   const namespace = await found(client, name)
@@ -118,20 +134,10 @@ export async function removeLeftover(client: ApiClient, name: string, { say, sig
     throw new TestRefused(
       `namespace/${name} is there and is not of this command: it has no label ${ownLabel.name}=${ownLabel.value}; choose another one with --namespace NAME`,
     )
-  if (!isGoing(namespace) && isHolderGone(namespace, ownHolder(), startedOf) !== true) {
-    const endMs = performance.now() + stillMs
-    while (performance.now() < endMs) {
-      await sleep(pollMs)
-      signal.throwIfAborted()
-      const later = await found(client, name)
-      if (later === undefined) return false
-      if (isGoing(later) || later.metadata.uid !== namespace.metadata.uid) break
-      if (pulseOf(later) !== pulseOf(namespace))
-        throw new TestRefused(
-          `namespace/${name}: a connectivity test of ${holderName(namespace)} runs; wait until it is over, or choose another namespace with --namespace NAME`,
-        )
-    }
-  }
+  if (!isGoing(namespace) && (await isInUse(client, namespace, signal)))
+    throw new TestRefused(
+      `namespace/${name}: a connectivity test of ${holderName(namespace)} runs; wait until it is over, or choose another namespace with --namespace NAME`,
+    )
   say(`namespace/${name} was left by an earlier test: it is removed first`)
   await removeNamespace(client, namespace, say)
   return true
