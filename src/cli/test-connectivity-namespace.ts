@@ -11,7 +11,7 @@ import { type KubeObject, type Pod } from '#/model/kubernetes.ts'
 
 const beatMs = 2_000
 /** Several beats: a slow API is not taken for a test that is gone. */
-const stillMs = 3 * beatMs
+const usualStillMs = 3 * beatMs
 const pollMs = 250
 /** Pods of nodes that do not answer are then deleted without them. */
 const patienceMs = 15_000
@@ -108,10 +108,19 @@ export async function removeNamespace(
   }
 }
 
-type Calls = { readonly say: (line: string) => void; readonly signal: AbortSignal }
+type Calls = {
+  readonly say: (line: string) => void
+  readonly signal: AbortSignal
+  /** How long a namespace that nobody renews is watched before it counts as left over. */
+  readonly stillMs?: number
+}
 
 /** Whether its test still runs: its process is seen, or for a while it is watched whether somebody renews it. */
-async function isInUse(client: ApiClient, namespace: KubeObject, signal: AbortSignal): Promise<boolean> {
+async function isInUse(
+  client: ApiClient,
+  namespace: KubeObject,
+  { signal, stillMs = usualStillMs }: Calls,
+): Promise<boolean> {
   const isGone = isHolderGone(namespace, ownHolder(), startedOf)
   if (isGone !== undefined) return !isGone
   const { name, uid } = namespace.metadata
@@ -127,19 +136,19 @@ async function isInUse(client: ApiClient, namespace: KubeObject, signal: AbortSi
 }
 
 /** Removes what an earlier test left; rejects where another one runs, or where the namespace is not this command's. True when there was something. */
-export async function removeLeftover(client: ApiClient, name: string, { say, signal }: Calls): Promise<boolean> {
+export async function removeLeftover(client: ApiClient, name: string, calls: Calls): Promise<boolean> {
   const namespace = await found(client, name)
   if (namespace === undefined) return false
   if (!isOwn(namespace))
     throw new TestRefused(
       `namespace/${name} is there and is not of this command: it has no label ${ownLabel.name}=${ownLabel.value}; choose another one with --namespace NAME`,
     )
-  if (!isGoing(namespace) && (await isInUse(client, namespace, signal)))
+  if (!isGoing(namespace) && (await isInUse(client, namespace, calls)))
     throw new TestRefused(
       `namespace/${name}: a connectivity test of ${holderName(namespace)} runs; wait until it is over, or choose another namespace with --namespace NAME`,
     )
-  say(`namespace/${name} was left by an earlier test: it is removed first`)
-  await removeNamespace(client, namespace, say)
+  calls.say(`namespace/${name} was left by an earlier test: it is removed first`)
+  await removeNamespace(client, namespace, calls.say)
   return true
 }
 
