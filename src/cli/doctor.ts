@@ -49,9 +49,9 @@ export async function examine(
   refuseUnknown(answers, about)
   const ring = await followRing(asked, about)
   const packets = [...ring.packets, ...besides]
-  const suspects = suspectChecksums(packets).flatMap(({ from, to }) => [from.node, to.node])
+  const suspects = suspectChecksums([...packets, ...ring.ofNodes]).flatMap(({ from, to }) => [from.node, to.node])
   const all = await withFactsAfter(asked, new Set(suspects))
-  const found = diagnose(all, packets, problemsOfObjects(objects, answers))
+  const found = diagnose(all, packets, { ofObjects: problemsOfObjects(objects, answers), ofNodes: ring.ofNodes })
   const unread =
     objects.why === undefined ? [] : [{ nodes: [], text: `Node objects were not looked at: ${objects.why}` }]
   const diagnosis = { ...found, notes: [...found.notes, ...unread] }

@@ -172,7 +172,8 @@ export class ScenarioRun {
     const startMs = performance.now()
     const sent = await sendAll(agents, probes, { signal, tell: (done, all) => progress(name, done, all) })
     for (const { result, packets } of sent) {
-      this.#packets.push(...packets)
+      // a node may refuse what is for itself: that fails its scenario, and says nothing of ways
+      this.#packets.push(...packets.filter(({ to }) => to.isPod))
       const last = packets.at(-1)
       if (last !== undefined) this.#packetOf.set(result, last)
     }
