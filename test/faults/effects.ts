@@ -175,7 +175,6 @@ export const effects: Readonly<Record<string, Effect>> = {
   },
   'ipv6-disabled': { fails: (probe, struck) => probe.family === 6 && crosses(probe, struck) },
   'conntrack-full': {
-    traced: ({ pod, peerPod }) => [`default/${pod}`, `default/${peerPod}:8080`],
     fails: (probe, struck) => (crosses(probe, struck) || within(probe, struck) ? undefined : false),
     seen: (struck) => {
       const { stdout } = inside(
