@@ -29,11 +29,11 @@ if [ "$job" = test ]; then
   need kubectl kubernetes-client
   need containerd containerd
   need runc runc
-  # the pages that commands write are looked at in a browser
-  need chromium chromium
   # portmap of the reference plugins writes its rules with it
   need iptables iptables
 fi
+# the pages that commands write and serve are looked at in a browser
+case "$job" in test | bench) need chromium chromium ;; esac
 # what compiles the eBPF programs, and what loads them
 case "$job" in
   ebpf | test | bench | kernels)
@@ -139,6 +139,6 @@ esac
 
 # The program as JavaScript, made again whenever a source is newer.
 if [ ! -f build/bundle/causeway.cjs ] ||
-  [ -n "$(find src scripts/bundle.ts package-lock.json -newer build/bundle/causeway.cjs -print -quit)" ]; then
+  [ -n "$(find src web scripts/bundle.ts scripts/bundle-web.ts package-lock.json -newer build/bundle/causeway.cjs -print -quit)" ]; then
   node_modules/.bin/node --disable-warning=ExperimentalWarning scripts/bundle.ts || fail "the program could not be bundled; see the message above"
 fi

@@ -29,6 +29,7 @@ import { AgentMetrics } from './report/metrics.ts'
 import { type NetworkPart } from './network-part.ts'
 import { nodeCondition } from './report/node-condition.ts'
 import { NodeEvents } from './report/node-events.ts'
+import { nodeSummary } from './report/node-summary.ts'
 import { PathEvents } from './report/path-events.ts'
 import { pathsCondition } from './report/paths-condition.ts'
 import { type NodePatcher } from './report/node-patcher.ts'
@@ -40,6 +41,7 @@ import { probeHandlers } from './report/probes.ts'
 import { ProblemLog } from './report/problem-log.ts'
 import { type Readiness } from '#/model/readiness.ts'
 import { type ObjectStatus } from '#/reconcile/status.ts'
+import { podsHandlers } from './report/pods-search.ts'
 import { nodeCIDRs } from '#/predict/cidr-node.ts'
 import { policyHandlers } from './report/policy-api.ts'
 import { registerPolicyMetrics } from './report/policy-metrics.ts'
@@ -205,6 +207,7 @@ export class ReportingPart implements AsyncDisposable {
     const { pods, bgp } = this.#deps
     return {
       status: () => ({ status: 200, body: agentStatus(this.#config, this.#deps, this.#told) }),
+      summary: async () => ({ status: 200, body: await nodeSummary(this.#config, this.#deps, this.#told) }),
       plan: async () => ({ status: 200, body: await agentPlan(this.#config, this.#deps, this.problems) }),
       ipam: () => ({ status: 200, body: pods.ipam.show() }),
       ipamCheck: async () => ({ status: 200, body: await pods.ipam.check() }),
@@ -220,6 +223,7 @@ export class ReportingPart implements AsyncDisposable {
       ),
       ...factsHandlers(this.#factsSources()),
       ...peersHandlers(this.#deps.network.probing),
+      ...podsHandlers(this.#traceSources()),
       ...this.#traceSend.handlers,
       ...this.#traceWatch.handlers,
       ...this.#publicHandlers,

@@ -30,7 +30,7 @@ import {
 } from '#/model/kubernetes.ts'
 import { agentSelector } from './access/agent-pods.ts'
 import { type AgentChoice } from './access/source.ts'
-import { examine } from './doctor.ts'
+import { examine } from './doctor-examine.ts'
 import { alike, subjectOf } from './doctor-text.ts'
 import { refused, TestRefused } from './test-connectivity-namespace.ts'
 import { askAgents, gatewayOf, sendAll } from './test-connectivity-probes.ts'
@@ -212,7 +212,7 @@ export class ScenarioRun {
     const startMs = performance.now()
     this.#session.progress('doctor', 0, 1)
     try {
-      const { diagnosis, answers } = await examine(agents, choice, undefined, this.#packets)
+      const { diagnosis, answers } = await examine(agents, choice, { besides: this.#packets })
       const faults = alike(diagnosis.findings).map(([first, ...more]): Fault => {
         const { code, message, remedy, consequences } = first!
         const others = more.length === 0 ? '' : ` and ${more.length} more`

@@ -20,6 +20,7 @@ import { probingBenchmark } from './probing.ts'
 import { machine, markdownOf, textOf, withSection } from './report.ts'
 import { endAll } from './rig.ts'
 import { traceBenchmark } from './trace.ts'
+import { uiBenchmark } from './ui.ts'
 
 const benchmarks: readonly Benchmark[] = [
   podsBenchmark,
@@ -36,6 +37,7 @@ const benchmarks: readonly Benchmark[] = [
   doctorBenchmark,
   connectivityBenchmark,
   probingBenchmark,
+  uiBenchmark,
 ]
 const page = new URL('../../docs/benchmarks.md', import.meta.url)
 

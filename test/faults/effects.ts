@@ -20,10 +20,10 @@ export type Effect = {
   /** Whether a probe fails; undefined: it may, or not. */
   readonly fails: (probe: Probed, struck: Struck) => boolean | undefined
   /**
-   * Where a trace says that a packet ends which is lost between the two nodes: at the struck node unless it is said otherwise. nowhere: it arrives,
-   * under another address.
+   * Where a trace says that a packet ends which is lost between the two nodes: at the struck node unless it is said otherwise. port: on the wire, or at
+   * the device of the node that leads to it, which in a lab sees what the port of the switch does not take. nowhere: it arrives, under another address.
    */
-  readonly ends?: 'peer' | 'wire' | 'anywhere' | 'nowhere'
+  readonly ends?: 'peer' | 'wire' | 'port' | 'anywhere' | 'nowhere'
   /** The words after `causeway trace` for a packet that is lost, where no probe of the matrix between the two nodes is; it is sent again if it is answered. */
   readonly traced?: (struck: Struck) => readonly string[]
   /** Asserts what else is to be seen. */
@@ -102,7 +102,7 @@ const whereRouted = (probe: Probed, struck: Struck): boolean | undefined =>
 export const effects: Readonly<Record<string, Effect>> = {
   'overlay-port-blocked': { fails: crosses, seen: unanswered, ends: 'wire' },
   'overlay-port-blocked-one-way': { fails: crosses, seen: unanswered, ends: 'wire' },
-  'underlay-mtu-silent': { fails: never, seen: losesLarge, traced: largeToPod, ends: 'wire' },
+  'underlay-mtu-silent': { fails: never, seen: losesLarge, traced: largeToPod, ends: 'port' },
   'underlay-mtu-told': {
     fails: never,
     traced: largeToPod,

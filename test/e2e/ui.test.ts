@@ -1,0 +1,105 @@
+// `causeway ui` on a lab, in a real browser: the page comes up, a fault is seen within seconds and told by doctor, a trace is run and walks.
+import assert from 'node:assert/strict'
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { test } from 'node:test'
+import { type Browser, chromium, type Page } from 'playwright-core'
+import { causeway, must, run, TestLab } from './harness.ts'
+
+/** A machine that runs other tests too takes its time; what is waited for comes within some seconds on one that does not. */
+const patienceMs = 30_000
+
+class Ui implements AsyncDisposable {
+  readonly #child: ChildProcess
+  readonly address: string
+
+  private constructor(child: ChildProcess, address: string) {
+    this.#child = child
+    this.address = address
+  }
+
+  static async start(lab: TestLab): Promise<Ui> {
+    const child = spawn(causeway, ['ui', '--lab', lab.name, '--port', '0'], { stdio: ['ignore', 'pipe', 'inherit'] })
+    let printed = ''
+    for await (const chunk of child.stdout as AsyncIterable<Buffer>) {
+      printed += chunk.toString()
+      const [address] = /http:\/\/127\.0\.0\.1:\d+\/#token=[\w-]{43}\n/.exec(printed) ?? []
+      if (address !== undefined) return new Ui(child, address.trim())
+    }
+    throw new Error(`causeway ui ended: ${printed}`)
+  }
+
+  /** Ctrl-C; returns the exit status. */
+  async end(): Promise<unknown> {
+    const ended = once(this.#child, 'exit')
+    this.#child.kill('SIGINT')
+    const [status] = (await ended) as unknown[]
+    return status
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#child.exitCode === null && this.#child.signalCode === null) await this.end()
+  }
+}
+
+async function openPage(browser: Browser, address: string, troubles: string[]): Promise<Page> {
+  const page = await browser.newPage({ reducedMotion: 'reduce' })
+  page.setDefaultTimeout(patienceMs)
+  page.on('console', (message) => {
+    // what the browser says of an answer of 400 and more, and of a server that is gone
+    if (!message.text().startsWith('Failed to load resource')) troubles.push(message.text())
+  })
+  page.on('pageerror', (error) => troubles.push(error.message))
+  page.on('request', (request) => {
+    if (!request.url().startsWith(new URL(address).origin)) troubles.push(`request: ${request.url()}`)
+  })
+  await page.goto(address)
+  return page
+}
+
+const shows = (page: Page, text: RegExp): Promise<unknown> =>
+  page.waitForFunction(`${text}.test(document.body.innerText)`)
+
+test('the page shows a lab as it is: whole, broken, followed, mended', async () => {
+  using lab = new TestLab()
+  lab.up('--nodes', '3', '--pods', '1')
+  await using ui = await Ui.start(lab)
+  const browser = await chromium.launch({
+    executablePath: '/usr/bin/chromium',
+    args: ['--no-sandbox', '--disable-dev-shm-usage'],
+  })
+  try {
+    const troubles: string[] = []
+    const page = await openPage(browser, ui.address, troubles)
+    await shows(page, /3 nodes, packets cross everywhere/)
+    assert.equal(new URL(page.url()).hash.includes('token'), false, 'the token is off the address bar')
+    await shows(page, /packets between pods of 3 nodes came and were answered/)
+
+    must(causeway, 'lab', 'break', 'overlay-port-blocked', '--node', 'node-2', '--name', lab.name, '--quiet')
+    const brokenMs = performance.now()
+    await page.waitForFunction(`/node-2/.test(document.querySelector('h1').innerText)`)
+    const seenMs = performance.now() - brokenMs
+    assert.ok(seenMs < 15_000, `seen after ${Math.round(seenMs)} ms`)
+    await shows(page, /CW1306/)
+
+    // an address that somebody passes on
+    await page.goto(`${new URL(ui.address).origin}/#/trace?from=default%2Fweb-1&to=default%2Fweb-2`)
+    await page.click('button[type=submit]')
+    await page.waitForSelector('.ladder .station.seen')
+    await shows(page, /lost/i)
+
+    assert.equal(run(causeway, ['lab', 'mend', '--name', lab.name]).status, 0)
+    await page.click('button[type=submit]')
+    await shows(page, /answers|answered/)
+    const seen = await page.locator('.ladder .station.seen').count()
+    assert.ok(seen >= 16, `${seen} places of a way there and back`)
+    await page.goto(`${new URL(ui.address).origin}/#/`)
+    await shows(page, /3 nodes, packets cross everywhere/)
+    assert.deepEqual(troubles, [])
+
+    assert.equal(await ui.end(), 0)
+    await shows(page, /3 nodes/)
+  } finally {
+    await browser.close()
+  }
+})
