@@ -42,6 +42,7 @@ import { peersHandlers } from './report/peers-api.ts'
 import { registerProbeMetrics } from './report/probe-metrics.ts'
 import { probeHandlers } from './report/probes.ts'
 import { ProblemLog } from './report/problem-log.ts'
+import { ProblemTimes } from './report/problem-metrics.ts'
 import { type Readiness } from '#/model/readiness.ts'
 import { type ObjectStatus } from '#/reconcile/status.ts'
 import { policyHandlers } from './report/policy-api.ts'
@@ -91,6 +92,7 @@ export class ReportingPart implements AsyncDisposable {
   readonly #nodeEvents: NodeEvents
   readonly #pathEvents: PathEvents
   readonly #problemLog: ProblemLog
+  readonly #problemTimes = new ProblemTimes()
   readonly #cniInstaller: CniInstaller | undefined
   readonly #httpApi: AgentApi | undefined
   #httpProblem: Problem | undefined
@@ -201,6 +203,11 @@ export class ReportingPart implements AsyncDisposable {
     ])
   }
 
+  /** With what the kernel's answers mean. */
+  get #allProblems(): readonly Problem[] {
+    return [...this.problems, ...problemsOfObjects(this.#failures)]
+  }
+
   /** The operations that the agent serves on its socket. */
   get handlers(): Handlers {
     const { pods, bgp } = this.#deps
@@ -261,6 +268,7 @@ export class ReportingPart implements AsyncDisposable {
   #tell(): void {
     const { problems } = this
     this.#problemLog.update(problems)
+    this.#problemTimes.notice([...this.#allProblems, ...this.readiness.reasons])
     this.#cniInstaller?.notice()
     for (const patcher of this.#patchers) patcher.notice()
     const ofNode = this.#failures.filter(({ kind }) => objectKinds[kind].node !== 'pod')
@@ -290,7 +298,7 @@ export class ReportingPart implements AsyncDisposable {
       objects: [...network.state.objects, ...policy.objects],
       verdicts: network.state.verdicts.map(verdictStatus),
       endpoints: pods.endpoints.map(endpointStatus),
-      problems: [...this.problems, ...problemsOfObjects(this.#failures)],
+      problems: this.#allProblems,
     }
   }
 
@@ -315,7 +323,11 @@ export class ReportingPart implements AsyncDisposable {
     const { cluster, policy, pods, network, bgp } = this.#deps
     const metrics = new AgentMetrics({
       objects: () => [...network.state.objects, ...policy.objects],
-      problems: () => this.problems,
+      problems: {
+        problems: () => oneOfEach([...this.#allProblems, ...this.readiness.reasons]),
+        reasons: () => this.readiness.reasons,
+        times: this.#problemTimes,
+      },
       pools: () => pods.ipam.show().cidrs,
       endpoints: () => pods.endpoints.length,
       leaksReleased: () => pods.leaksReleased,
