@@ -23,6 +23,23 @@ test('promtool takes rules and configuration', () => {
   withFile('config.yaml', stringify(staticConfig([])), (file) => promtool('check', 'config', '--lint-fatal', file))
 })
 
+test('agents are found by their pods, over IPv4 and IPv6', () => {
+  const targets = [
+    { node: 'a', ip: '10.0.0.1' },
+    { node: 'b', ip: 'fd00::2' },
+    { node: 'c', ip: '10.0.0.3', phase: 'Failed' },
+  ]
+  const found = withFile('config.yaml', stringify(staticConfig(targets)), (file) =>
+    promtool('check', 'service-discovery', '--timeout=1s', file, 'causeway-agent'),
+  )
+  const labels = (JSON.parse(found) as { labels: Record<string, string> }[]).map((each) => each.labels)
+  assert.deepEqual(labels.map((each) => [each['job'], each['instance'], each['node']]).sort(), [
+    [undefined, undefined, undefined],
+    ['causeway-agent', '10.0.0.1:9474', 'a'],
+    ['causeway-agent', '[fd00::2]:9474', 'b'],
+  ])
+})
+
 test('alerts and dashboard ask only for metrics that agents have', () => {
   const names = new Set(
     [...page('metrics.md').matchAll(/^\| `(\w+)` \| (\w+) \|/gm)].flatMap(([, name, kind]) =>

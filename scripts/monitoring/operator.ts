@@ -17,10 +17,18 @@ spec:
       app.kubernetes.io/name: ${agentName}
   jobLabel: app.kubernetes.io/name
   podMetricsEndpoints:
-    - port: metrics
-      # metrics of pods have the labels namespace and pod of these pods, not of the agent
-      honorLabels: true
+    # metrics of pods have the labels namespace and pod of these pods, not of the agent
+    - honorLabels: true
       relabelings:
+        # agents declare no port: one that another pod has would keep an agent, and with it its node, from starting
+        - sourceLabels: [__meta_kubernetes_pod_ip]
+          regex: ([\\d.]+)
+          targetLabel: __address__
+          replacement: $1:9474
+        - sourceLabels: [__meta_kubernetes_pod_ip]
+          regex: (.*:.*)
+          targetLabel: __address__
+          replacement: "[$1]:9474"
         - sourceLabels: [__meta_kubernetes_pod_node_name]
           targetLabel: node
         # an agent that is replaced stays the same target

@@ -86,8 +86,6 @@ export function agentDaemonSet(settings: InstallSettings): Manifest {
     image,
     args: ['agent'],
     env: environmentOf(settings),
-    // Prometheus finds targets by the ports that pods declare (docs/monitoring.md)
-    ports: [{ name: 'metrics', containerPort: httpPort, hostPort: httpPort, protocol: 'TCP' }],
     // A failed probe is a Warning on the pod. The delays are as long as an agent takes to start and to set up its node: then there is none
     // in the normal course of things. Liveness counts from the end of the start, which may take long on a node that is busy booting.
     startupProbe: probe('/healthz', httpPort, { initialDelaySeconds: 3, periodSeconds: 2, failureThreshold: 60 }),

@@ -174,9 +174,9 @@ export const cases: readonly Case[] = [
       [sent]: '0+30x20 0+30x60',
       [lost]: '20x20 0x60',
       [sent.replace('"b"', '"c"')]: '0+30x20 stale _x60',
-      [lost.replace('"b"', '"c"')]: '0x18 7 14 stale _x60',
+      [lost.replace('"b"', '"c"')]: '0x4 10+10x15 stale _x60',
     },
-    fires: [9, 11, 13, 15, 20].map((minute) => [minute, {}] as const),
+    fires: [9, 11, 13, 14, 15, 20].map((minute) => [minute, {}] as const),
   },
   {
     name: 'addresses: a full CIDR beside one with room is none; of IPv6 there are always more',

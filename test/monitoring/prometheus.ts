@@ -12,7 +12,8 @@ import { LabPaths } from '#/lab/paths.ts'
 import { eventually } from '../e2e/harness.ts'
 import { readMonitoring } from './rules.ts'
 
-type Target = { readonly node: string; readonly port: number }
+/** A pod, as the Kubernetes API tells of it. */
+export type Target = { readonly node: string; readonly ip: string; readonly phase?: string }
 type Job = { kubernetes_sd_configs?: unknown; static_configs?: unknown }
 
 /**
@@ -24,11 +25,11 @@ export function staticConfig(targets: readonly Target[]): { scrape_configs: Job[
   for (const job of config.scrape_configs) {
     assert.ok(job.kubernetes_sd_configs)
     delete job.kubernetes_sd_configs
-    job.static_configs = targets.map(({ node, port }) => ({
-      targets: [`127.0.0.1:${port}`],
+    job.static_configs = targets.map(({ node, ip, phase = 'Running' }) => ({
+      targets: [ip],
       labels: {
-        __meta_kubernetes_pod_container_port_name: 'metrics',
-        __meta_kubernetes_pod_phase: 'Running',
+        __meta_kubernetes_pod_ip: ip,
+        __meta_kubernetes_pod_phase: phase,
         __meta_kubernetes_pod_node_name: node,
       },
     }))
@@ -47,8 +48,11 @@ export function quickRules(factor: number): string {
   return readMonitoring('alerts.yaml').replaceAll(/^ +for: .*$|\[\w+\]/gm, shorter)
 }
 
-/** Passes what is asked for on a port of loopback on to an agent's socket; while the agent is away the connection is cut. */
-async function relay(socketPath: string): Promise<Server> {
+/** Where agents listen on a cluster. */
+const metricsPort = 9474
+
+/** Passes what is asked for at an address of loopback on to an agent's socket; while the agent is away the connection is cut. */
+async function relay(socketPath: string, ip: string): Promise<Server> {
   const server = createServer((incoming, outgoing) => {
     const asked = request({ socketPath, path: incoming.url }, (answer) => {
       outgoing.writeHead(answer.statusCode ?? 500, answer.headers)
@@ -57,17 +61,21 @@ async function relay(socketPath: string): Promise<Server> {
     asked.on('error', () => outgoing.destroy())
     asked.end()
   })
-  server.listen(0, '127.0.0.1')
+  server.listen(metricsPort, ip)
   await once(server, 'listening')
   return server
 }
 
-const portOf = (server: { address(): unknown }): number => (server.address() as AddressInfo).port
+/** Addresses of loopback that another process hardly has. */
+function ownIps(count: number): string[] {
+  const [net, start] = [100 + (process.pid % 100), (process.pid >> 7) % 200]
+  return Array.from({ length: count }, (_, index) => `127.${net}.${start}.${index + 1}`)
+}
 
 async function freePort(): Promise<number> {
   const listener = createListener().listen(0, '127.0.0.1')
   await once(listener, 'listening')
-  const port = portOf(listener)
+  const { port } = listener.address() as AddressInfo
   listener.close()
   await once(listener, 'close')
   return port
@@ -96,8 +104,9 @@ export class TestPrometheus implements AsyncDisposable {
   /** Scrapes the agents of these nodes each second; alerts fire `factor` times as soon. */
   static async start(lab: string, nodes: readonly string[], factor: number): Promise<TestPrometheus> {
     const dir = mkdtempSync(join(tmpdir(), 'causeway-prometheus-'))
-    const relays = await Promise.all(nodes.map((node) => relay(new LabPaths(lab).agentSocket(node))))
-    const targets = nodes.map((node, index) => ({ node, port: portOf(relays[index]!) }))
+    const ips = ownIps(nodes.length)
+    const targets = nodes.map((node, index) => ({ node, ip: ips[index]! }))
+    const relays = await Promise.all(targets.map(({ node, ip }) => relay(new LabPaths(lab).agentSocket(node), ip)))
     writeFileSync(join(dir, 'alerts.yaml'), quickRules(factor))
     writeFileSync(
       join(dir, 'prometheus.yaml'),
