@@ -1,10 +1,10 @@
 // Follows the packets of a diagnosis, some at a time: each is a trace of its own.
 import { type AgentOfNode } from '#/api/client.ts'
 import { messageOf } from '#/lib/log.ts'
-import { isDenied, isLost, worthAgain } from '#/doctor/losses.ts'
+import { isDenied, isLost, isWhole, worthAgain } from '#/doctor/losses.ts'
 import { namesIn } from '#/doctor/extent.ts'
 import { otherPods, ringOf } from '#/doctor/ring.ts'
-import { suspectPackets } from '#/doctor/suspects.ts'
+import { nodeEchoes, suspectPackets } from '#/doctor/suspects.ts'
 import { type FollowedPacket, type NodeAnswers, type PlannedPacket } from '#/doctor/types.ts'
 import { type AskedNode } from './doctor-ask.ts'
 import { runSizes } from './trace-sizes.ts'
@@ -63,7 +63,12 @@ const mostOthers = 3
 /** Packets that are sent once more. */
 const mostAgain = 8
 
-export type FollowedRing = { readonly packets: readonly FollowedPacket[]; readonly left: number }
+export type FollowedRing = {
+  readonly packets: readonly FollowedPacket[]
+  readonly left: number
+  /** Packets between the addresses of nodes, which say why no way leads to pods, and nothing of pods. */
+  readonly ofNodes: readonly FollowedPacket[]
+}
 
 /**
  * Follows the ring: echoes first, then TCP where an echo was answered, since each packet that is lost is waited for. In place of packets that policies
@@ -95,7 +100,11 @@ export async function followRing(asked: readonly AskedNode[], about: string | un
   const told = new Set(brokenPairs(answers))
   const again = worthAgain(packets).filter((packet) => !told.has(pairOf(packet)))
   await follow(again.slice(0, mostAgain))
-  return { packets, left }
+  const followOfNodes = async (some: readonly PlannedPacket[]): Promise<FollowedPacket[]> =>
+    followPackets(some, async (packet) => followOne(agents, packet))
+  const echoes = await followOfNodes(nodeEchoes(packets))
+  const syns = echoes.filter(isWhole).map(({ from, to, family }) => ({ from, to, family, protocol: 'tcp' }) as const)
+  return { packets, left, ofNodes: [...echoes, ...(await followOfNodes(syns))] }
 }
 
 /** A way in one family, whichever protocol. */

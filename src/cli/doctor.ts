@@ -40,9 +40,9 @@ async function examine(agents: readonly AgentOfNode[], choice: AgentChoice, abou
   const answers = asked.map((each) => each.answers)
   refuseUnknown(answers, about)
   const ring = await followRing(asked, about)
-  const suspects = suspectChecksums(ring.packets).flatMap(({ from, to }) => [from.node, to.node])
+  const suspects = suspectChecksums([...ring.packets, ...ring.ofNodes]).flatMap(({ from, to }) => [from.node, to.node])
   const all = await withFactsAfter(asked, new Set(suspects))
-  const found = diagnose(all, ring.packets, problemsOfObjects(objects, answers))
+  const found = diagnose(all, ring.packets, { ofObjects: problemsOfObjects(objects, answers), ofNodes: ring.ofNodes })
   const unread =
     objects.why === undefined ? [] : [{ nodes: [], text: `Node objects were not looked at: ${objects.why}` }]
   const diagnosis = { ...found, notes: [...found.notes, ...unread] }

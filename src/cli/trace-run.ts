@@ -7,11 +7,11 @@ import { type TracePrediction } from '#/api/schemas/trace-predict.ts'
 import { Addr, type Family } from '#/lib/addr.ts'
 import { isOfEcho, lastDestination } from '#/trace/destination.ts'
 import { type Sighting } from '#/trace/types.ts'
-import { judgeTrace, type End, type Trace, type TraceFacts } from '#/trace/verdict.ts'
+import { goalNode, judgeTrace, type End, type Trace, type TraceFacts } from '#/trace/verdict.ts'
 import { UsageError } from './args.ts'
 import { askSoon } from './trace-ask.ts'
 import { findEnds } from './trace-ends.ts'
-import { NotTold, type Probe, type TraceWish } from './trace-facts.ts'
+import { endOf, NotTold, type Probe, type TraceWish } from './trace-facts.ts'
 import { type Predicted, predict } from './trace-predictions.ts'
 import { probeRequest, withOtherPort } from './trace-probe.ts'
 import { type Blind, Watch } from './trace-watch.ts'
@@ -71,7 +71,7 @@ async function send(
 
 /** The nodes that may see the packet. */
 function watchers(agents: readonly AgentOfNode[], { from, to }: TracePair, isTranslated: boolean): AgentOfNode[] {
-  const ends = agents.filter(({ node }) => node === from.node || node === to.node)
+  const ends = agents.filter(({ node }) => node === from.node || node === goalNode(to))
   if (!isTranslated) return ends
   return [...ends, ...agents.filter((each) => !ends.includes(each))].slice(0, mostWatched)
 }
@@ -103,10 +103,6 @@ async function untilTold(watch: Watch, judge: Judge): Promise<void> {
     }
     if (nowMs - lastMs > quiet || nowMs - startMs > longestMs) return
   }
-}
-
-function endOf({ addr, pod, node }: TracePair['to']): End {
-  return { addr, ...(pod !== undefined && { pod }), ...(node !== undefined && { node }) }
 }
 
 /** Where the packet went after a node has translated its destination; the end that was asked for where none has. */
@@ -172,7 +168,7 @@ function factsOf(watched: Watched, { predictions }: Predicted, to: End): TraceFa
     ...(sent.refused && { refused: sent.refused }),
     predictions,
     sightings: sightingsOf(watched),
-    blind: blindEnds(watch, [pair.from.node, to.node]),
+    blind: blindEnds(watch, [pair.from.node, goalNode(to)]),
   }
 }
 
@@ -223,7 +219,7 @@ export async function withTrace<T>(
   const planned: Probe = { pair, wish, request: probeRequest(pair, wish) }
   const sender = agentOf(agents, pair.from.node!)
   // an end that nobody has may be the address of a Service, behind which is any node
-  const isUnknown = pair.to.node === undefined
+  const isUnknown = goalNode(pair.to) === undefined
   await using watch = new Watch(watchers(agents, pair, isUnknown), watchRequest(planned.request))
   const [before] = await Promise.all([predict(agents, planned, endOf(pair.to)), watch.ready()])
   if (watch.blind.length === watch.nodes.size)

@@ -2,6 +2,7 @@
 import { type ProblemCode, problemCatalogue } from '#/model/problem-catalogue.ts'
 import { ownValue } from '#/lib/own-value.ts'
 import { problem } from '#/model/problems.ts'
+import { reasonWords } from '#/trace/reasons.ts'
 import { isNamed } from './ranks.ts'
 import {
   type Extent,
@@ -36,12 +37,8 @@ export function packetText(packet: FollowedPacket): string {
   return `${protocolText(packet)} from ${endText(packet.from)} to ${endText(packet.to)}`
 }
 
-/** What the kernel says of a drop that speaks for itself. */
+/** What the kernel says of a drop by a program, of which a trace does not know whose it is: those of the network have codes of their own. */
 const codesOfReasons: Readonly<Record<string, ProblemCode>> = {
-  TCP_CSUM: 'CW8103',
-  UDP_CSUM: 'CW8103',
-  OTHERHOST: 'CW8105',
-  NEIGH_CREATEFAIL: 'CW8107',
   TC_INGRESS: 'CW6101',
   TC_EGRESS: 'CW6101',
   XDP: 'CW6101',
@@ -68,7 +65,8 @@ const how = 'a packet that was sent and followed (causeway trace)'
 
 /** The code of what a trace blames, by what it says or by the kernel's reason. */
 export function blamedCode({ verdict: { code, drop } }: FollowedPacket): string | undefined {
-  return code ?? ownValue(codesOfReasons, drop?.drop?.reason ?? '')
+  if (code !== undefined || drop?.drop === undefined) return code
+  return reasonWords(drop.drop)?.code ?? ownValue(codesOfReasons, drop.drop.reason)
 }
 
 function lossOf(packet: FollowedPacket): Loss {
@@ -140,8 +138,10 @@ export function worthAgain(packets: readonly FollowedPacket[]): PlannedPacket[] 
 }
 
 /** Whether a trace says that it is this: the same code, at the same node. */
-export function isBlamed({ code, extent: { at }, nodes }: Sign, { code: blamed, node }: Loss): boolean {
-  return isNamed(code, blamed) && (node === undefined || at === undefined || at === node || nodes.includes(node))
+export function isBlamed(sign: Sign, { code: blamed, node }: Loss): boolean {
+  const { at } = sign.extent
+  const { nodes } = sign
+  return isNamed(sign, blamed) && (node === undefined || at === undefined || at === node || nodes.includes(node))
 }
 
 /** What traces blame and nobody tells by himself: a sign for each code and node. */

@@ -3,14 +3,15 @@ import { type Addr } from '#/lib/addr.ts'
 import { withoutFingerprint } from '#/obstacles/firewall/one-packet.ts'
 import { fdbStep, portStep } from '#/trace/predict-bridge.ts'
 import { frameFit, routeFit } from '#/trace/predict-mtu.ts'
-import { deadDevice, noOwnerStep, nobodyStep, passes, stops } from '#/trace/predict-steps.ts'
+import { deadDevice, noOwnerStep, passes, stops } from '#/trace/predict-steps.ts'
 import { sent } from '#/trace/predict-way.ts'
 import { factsOf, type PredictPod, type Prediction } from './context.ts'
 import { type Crossing, type Firewalls, isBridgeFiltered } from './firewalls.ts'
 import { type Device, type ViewLink } from './kernel-view.ts'
-import { neighbourOf } from './neighbours.ts'
+import { neighbourOf, nobodyOn } from './neighbours.ts'
 import { podMacOf, receiveInPod, deliver } from './pods.ts'
 import { policyOf } from './policies.ts'
+import { deniedByMaps } from './program-policy.ts'
 import { isBridged, othersAt } from './programs.ts'
 import { ask, type Hop, isLocal, lookupOf } from './routes.ts'
 import { isOfIpvs, translateDestination } from './services.ts'
@@ -177,11 +178,11 @@ async function toOwnPod(prediction: Prediction, firewalls: Firewalls, hop: Hop):
   const { packet } = prediction
   const pod = prediction.podWith(packet.dst)
   if (pod === undefined) {
-    prediction.add(nobodyStep(String(packet.dst), { device: hop.device.name }))
+    prediction.add(await nobodyOn(prediction, prediction.kernel, hop))
     return
   }
   prediction.add(answerStep(prediction, firewalls, pod))
-  await policyOf(prediction, pod, 'ingress')
+  if (await policyOf(prediction, pod, 'ingress')) prediction.add(deniedByMaps(prediction, pod, 'ingress'))
   const expectedMac = podMacOf(prediction, pod)
   prediction.add(
     await neighbourOf(prediction.kernel, {
@@ -265,6 +266,6 @@ export async function bridged(
   if (iif && oif) await cross({ hook: 'forward', layer: 'bridge', iif, oif })
   if (oif) await cross({ hook: 'postrouting', layer: 'bridge', oif })
   prediction.add(firewalls.summary())
-  await policyOf(prediction, to, 'ingress')
+  if (await policyOf(prediction, to, 'ingress')) prediction.add(deniedByMaps(prediction, to, 'ingress'))
   await overBridge(prediction, firewalls, to)
 }

@@ -1,13 +1,15 @@
 // The parts of the way that are in a pod's namespace: what the sender's kernel does, and what the receiver's.
 import { type Addr } from '#/lib/addr.ts'
+import { type WayAnswer } from '#/wire/netlink/route-lookup.ts'
 import { frameFit, routeFit } from '#/trace/predict-mtu.ts'
 import { type Step } from '#/trace/types.ts'
-import { type At, type Mend, nobodyStep, passes, stops } from '#/trace/predict-steps.ts'
+import { type RouteFacts } from '#/trace/predict-route.ts'
+import { type At, type Mend, passes, stops } from '#/trace/predict-steps.ts'
 import { intoPod, outOfPod, received, sent } from '#/trace/predict-way.ts'
 import { factsOf, type PredictPod, type Prediction } from './context.ts'
 import { Firewalls } from './firewalls.ts'
 import { type KernelView, type ViewLink } from './kernel-view.ts'
-import { neighbourOf } from './neighbours.ts'
+import { neighbourOf, nobodyOn } from './neighbours.ts'
 import { hopOf, incomingFacts, isLocal, lookupOf, podRouteStep } from './routes.ts'
 
 /** Opens the pod's namespace; undefined, and a step, when there is none. */
@@ -81,7 +83,8 @@ export async function sendFromPod(
   const answer = kernel.lookUp(lookup)
   const hop = hopOf(answer, nameOf)
   const at: At = { device: hop?.device.name ?? link.name, pod: pod.pod }
-  const isPassed = prediction.add(podRouteStep(kernel, answer, lookup, { at, nameOf }))
+  const obstacle = missingRoute(prediction, pod, answer)
+  const isPassed = prediction.add(podRouteStep(kernel, answer, lookup, { at, nameOf }, obstacle && { obstacle }))
   if (isLocal(answer)) {
     prediction.way.push(...sent('lo', pod.pod), ...received('lo', pod.pod))
     return { kind: 'delivered' }
@@ -109,7 +112,7 @@ export async function sendFromPod(
   const isNobodys = hop.gateway === undefined && prediction.isNobodys(packet.dst)
   prediction.add(
     isNobodys
-      ? nobodyStep(String(packet.dst), at)
+      ? await nobodyOn(prediction, kernel, { device: hop.device, pod: pod.pod })
       : await neighbourOf(kernel, {
           device: hop.device,
           addr: nextHop,
@@ -122,6 +125,15 @@ export async function sendFromPod(
   if (isNobodys && prediction.deps.programs() === undefined) return { kind: 'stopped' }
   prediction.way.push(...outOfPod({ pod: pod.pod, device: link.name, hostDevice: pod.hostDevice }))
   return { kind: hop.gateway ? 'gateway' : 'link', mac: link.mac }
+}
+
+/** Every pod has a route to all pods of the cluster. */
+function missingRoute(prediction: Prediction, { pod }: PredictPod, answer: WayAnswer): RouteFacts['obstacle'] {
+  const { deps, packet } = prediction
+  if (answer.kind !== 'refused' || answer.code !== 'ENETUNREACH' || deps.flannel) return undefined
+  if (!deps.clusterCIDRs.some((cidr) => cidr.contains(packet.dst))) return undefined
+  const remedy = `delete pod ${pod}, so that it is made anew`
+  return { code: 'CW3114', what: `no route of pod ${pod} leads to ${packet.dst}`, remedy }
 }
 
 /** What mends an MTU of a pod's route that is lower than planned. */
@@ -163,7 +175,10 @@ export async function receiveInPod(prediction: Prediction, pod: PredictPod): Pro
   const lookup = lookupOf(packet, link)
   const answer = kernel.lookUp(lookup)
   const incoming = incomingFacts(kernel, packet.src, link)
-  if (!prediction.add(podRouteStep(kernel, answer, lookup, { at, nameOf }, { ...incoming, isOurs: false }))) return
+  if (
+    !prediction.add(podRouteStep(kernel, answer, lookup, { at, nameOf }, { incoming: { ...incoming, isOurs: false } }))
+  )
+    return
   const firewalls = new Firewalls(prediction, { name: pod.pod, kernel })
   for (const hook of ['prerouting', 'input'] as const)
     prediction.add(await firewalls.cross({ packet, hook, layer: 'ip', purpose: 'pods', iif: link, isLocal: true }))

@@ -94,20 +94,20 @@ function equalWays(
   }
 }
 
-/** In a pod's namespace, where nothing of ours is to be judged. */
+/** In a pod's namespace, where no rules or tables of others are to be judged. */
 export function podRouteStep(
   kernel: KernelView,
   answer: WayAnswer,
   lookup: WayLookup,
   { at, nameOf }: { readonly at: At; readonly nameOf: (index: number) => string },
-  incoming?: RouteFacts['incoming'],
+  more: Pick<RouteFacts, 'incoming' | 'obstacle'> = {},
 ) {
   return routeStep({
     at,
     family: lookup.dst.family,
     command: `in the namespace of pod ${at.pod}: ${lookupCommand(lookup)}`,
     answer: answerFacts(kernel, answer, lookup, nameOf),
-    ...(incoming && { incoming }),
+    ...more,
   })
 }
 
@@ -136,6 +136,7 @@ export function incomingFacts(kernel: KernelView, src: Addr, iif: Device): NonNu
     device,
     isOurs,
     ...(forwarding !== undefined && { forwarding }),
+    ...(kernel.sysctl('net/ipv4/ip_forward') === '0' && { isNodeStopped: true as const }),
     rpFilter: Math.max(...filters),
     ...(oif !== undefined && { wayBack: oif === iif.index ? device : deviceName(kernel, oif) }),
   }

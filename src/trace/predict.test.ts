@@ -35,6 +35,10 @@ test('a refusal is of the sysctl that makes the kernel refuse, else of what othe
   const stopped = { ...incoming, forwarding: '0' }
   assert.match(told(routeStep({ ...refused('EHOSTUNREACH'), incoming: stopped })), /^stops CW1305 .*forwarding is 0/)
   assert.match(
+    told(routeStep({ ...refused('EHOSTUNREACH'), incoming: { ...stopped, isNodeStopped: true } })),
+    /^stops CW1305 net\.ipv4\.ip_forward is 0: the kernel forwards nothing$/,
+  )
+  assert.match(
     told(routeStep({ ...refused('EHOSTUNREACH'), incoming: { ...stopped, isOurs: true } })),
     /^stops CW2002 /,
   )
@@ -42,6 +46,8 @@ test('a refusal is of the sysctl that makes the kernel refuse, else of what othe
     told(routeStep(refused('ENETUNREACH'))),
     /^stops the kernel has no way \(ENETUNREACH\): no route matches/,
   )
+  const inPod = { ...refused('ENETUNREACH'), at: { pod: 'default/web-1' } }
+  assert.match(told(routeStep(inPod)), /^stops CW3114 the kernel has no way \(ENETUNREACH\): no route matches/)
 })
 
 test('a route that leads elsewhere than planned stops, any other passes, with what is ours and the rule that led there', () => {

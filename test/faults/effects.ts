@@ -24,6 +24,8 @@ export type Effect = {
    * under another address.
    */
   readonly ends?: 'peer' | 'wire' | 'anywhere' | 'nowhere'
+  /** The words after `causeway trace` for a packet that is lost, where no probe of the matrix between the two nodes is; it is sent again if it is answered. */
+  readonly traced?: (struck: Struck) => readonly string[]
   /** Asserts what else is to be seen. */
   readonly seen?: (struck: Struck) => void
 }
@@ -68,6 +70,16 @@ function losesLarge(struck: Struck): void {
   assert.ok(!pings(struck, 1420).isAnswered, 'large ones are lost')
 }
 
+/** A packet of a size that the network of pods carries when all is well. */
+const largeToPod = ({ pod, peerPod }: Struck): readonly string[] => [
+  `default/${peerPod}`,
+  `default/${pod}`,
+  '--size',
+  '1420',
+]
+
+const gatewayOf = (struck: Struck): string => struck.addrOf(struck.pod, 4).replace(/\.\d+$/, '.1')
+
 function prints(place: string, command: string, pattern: RegExp) {
   return (struck: Struck): void =>
     assert.match(inside(struck, place.replace('NODE', struck.node), command).stdout, pattern)
@@ -90,9 +102,11 @@ const whereRouted = (probe: Probed, struck: Struck): boolean | undefined =>
 export const effects: Readonly<Record<string, Effect>> = {
   'overlay-port-blocked': { fails: crosses, seen: unanswered, ends: 'wire' },
   'overlay-port-blocked-one-way': { fails: crosses, seen: unanswered, ends: 'wire' },
-  'underlay-mtu-silent': { fails: never, seen: losesLarge },
+  'underlay-mtu-silent': { fails: never, seen: losesLarge, traced: largeToPod, ends: 'wire' },
   'underlay-mtu-told': {
     fails: never,
+    traced: largeToPod,
+    ends: 'anywhere',
     seen: (struck) => {
       assert.ok(pings(struck, 100).isAnswered, 'small packets cross')
       // the first tell the node of the sender, and a later one the sender
@@ -122,10 +136,9 @@ export const effects: Readonly<Record<string, Effect>> = {
   'input-drops-tunnel': { fails: crosses },
   'input-drops-pods': {
     fails: never,
-    seen: (struck) => {
-      const gateway = struck.addrOf(struck.pod, 4).replace(/\.\d+$/, '.1')
-      assert.notEqual(inside(struck, podPlace(struck.pod), `ping -n -c 1 -W 1 ${gateway}`).status, 0)
-    },
+    seen: (struck) =>
+      assert.notEqual(inside(struck, podPlace(struck.pod), `ping -n -c 1 -W 1 ${gatewayOf(struck)}`).status, 0),
+    traced: (struck) => [`default/${struck.pod}`, gatewayOf(struck)],
   },
   'masquerade-pods': {
     ends: 'nowhere',
@@ -162,6 +175,7 @@ export const effects: Readonly<Record<string, Effect>> = {
   },
   'ipv6-disabled': { fails: (probe, struck) => probe.family === 6 && crosses(probe, struck) },
   'conntrack-full': {
+    traced: ({ pod, peerPod }) => [`default/${pod}`, `default/${peerPod}:8080`],
     fails: (probe, struck) => (crosses(probe, struck) || within(probe, struck) ? undefined : false),
     seen: (struck) => {
       const { stdout } = inside(
@@ -184,7 +198,7 @@ export const effects: Readonly<Record<string, Effect>> = {
   'pod-route-gone': {
     fails: (probe, struck) => (probe.from === struck.pod || probe.to === struck.pod) && crosses(probe, struck),
   },
-  'pod-mtu': { fails: never, seen: losesLarge },
+  'pod-mtu': { fails: never, seen: losesLarge, traced: largeToPod },
   'pod-address-gone': {
     fails: (probe, struck) => {
       if (probe.from !== struck.pod && probe.to !== struck.pod) return false
@@ -195,6 +209,7 @@ export const effects: Readonly<Record<string, Effect>> = {
   'addresses-exhausted': { fails: never },
   'policy-denies': {
     fails: never,
+    traced: ({ pod, peerPod }) => [`default/${peerPod}`, `default/${pod}:8080`],
     seen: ({ probes, pod }) => {
       const to = probes.filter((probe) => probe.to === pod)
       assert.ok(to.length > 0 && to.every(({ outcome }) => outcome === 'denied'), 'nobody reaches the pod')

@@ -6,8 +6,8 @@ import { play } from './play.ts'
 
 await describe('faults that are told after a while', { concurrency: slowFaults.length }, () => {
   for (const name of slowFaults)
-    test(name, async () => {
+    test(name, async (t) => {
       using lab = new TestLab()
-      await play(lab, lab.up('--nodes', '2', '--pods', '2'), name)
+      t.diagnostic(await play(lab, lab.up('--nodes', '2', '--pods', '2'), name))
     })
 })

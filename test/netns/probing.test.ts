@@ -1,10 +1,12 @@
 // Probes of another node, on the real kernel: breaks of a way, and packets that are too large for it, are found within seconds, and no longer than
 // they last.
 import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
 import { test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import { type Clock, systemClock } from '#/cluster/clock.ts'
 import { ManualClock } from '#/cluster/testing/manual-clock.ts'
+import { comesFrom } from '#/agent/probing/arrivals.ts'
 import { answersTcp } from '#/agent/probing/tcp-answer.ts'
 import { openProbeSocket } from '#/agent/probing/echo-sockets.ts'
 import { type Peers, Probing, type ProbingDeps } from '#/agent/probing/probing.ts'
@@ -14,6 +16,7 @@ import { silent } from '#/lib/log.ts'
 import { type Verdict } from '#/model/verdict.ts'
 import { nodeTable } from '#/plan/filter.ts'
 import { noRemotePlan } from '#/plan/remote-plan.ts'
+import { arrivalSocket } from '#/sys/packet-socket.ts'
 import { tcpSocket } from '#/sys/socket.ts'
 import { TestNetns } from './namespace.ts'
 
@@ -22,6 +25,7 @@ const ends = { 4: '172.30.2.2', 6: 'fd31::2' } as const
 const routers = { 4: '172.30.1.254', 6: 'fd30::fe' } as const
 const podCIDRs = { 4: '10.244.2.0/24', 6: 'fd10:244:0:2::/64' } as const
 const gateways = { 4: '10.244.2.1', 6: 'fd10:244:0:2::1' } as const
+const ownGateways = { 4: '10.244.1.1', 6: 'fd10:244:0:1::1' } as const
 const ownCIDRs = { 4: '10.244.1.0/24', 6: 'fd10:244:0:1::/64' } as const
 
 function verdict(family: Family): Verdict {
@@ -95,6 +99,8 @@ class Scene implements Disposable {
           clock: fastClock,
           answers: async (src, dst) =>
             answersTcp(src, dst, ({ family }) => this.host.netns.run(() => tcpSocket(family)), 100),
+          comes: async (sources, waitMs) =>
+            comesFrom(sources, waitMs / speed, (filter) => this.host.netns.run(() => arrivalSocket(filter))),
           openSocket: (src) => this.host.netns.run(() => openProbeSocket(src)),
           ...deps,
         }),
@@ -174,6 +180,35 @@ test('a firewall that refuses echo requests alone breaks nothing', async () => {
   assert.deepEqual([textsOf(probing), probing.isolation, scene.changes], ['', undefined, 0])
   const { ways } = await probing.probe({ nodes: ['node-2'], count: 1 })
   assert.ok(ways.every(({ state }) => state === 'unknown'))
+})
+
+test('a firewall that refuses echo requests and TCP breaks nothing while packets of pods come', async () => {
+  using scene = new Scene()
+  const { host, peer } = scene
+  await using probing = scene.probing()
+  probing.start()
+  await until(() => statesOf(probing).join() === allOk.join(), 'all answers')
+  // what comes from gateways of the other node is of the tunnel, or of its own probes
+  const talk = (family: Family): string =>
+    `import socket, time
+s = socket.socket(socket.AF_INET${family === 6 ? '6' : ''}, socket.SOCK_DGRAM)
+s.bind(('${gateways[family]}', 0))
+while True:
+  s.sendto(b'x', ('${ownGateways[family]}', 9))
+  time.sleep(0.05)`
+  const talkers = families.map((family) => spawn('ip', ['netns', 'exec', peer.name, 'python3', '-c', talk(family)]))
+  try {
+    const rules = `nft 'add table inet t; add chain inet t in { type filter hook input priority 0; policy drop; }
+      add rule inet t in icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept'`
+    for (const each of [host, peer]) each.sh(rules)
+    await until(() => statesOf(probing).every((each) => /^pod\d unknown|^node\d broken/.test(each)), 'all are silent')
+    await delay(4_000)
+    assert.deepEqual([textsOf(probing), probing.isolation, scene.changes], ['', undefined, 0])
+  } finally {
+    for (const talker of talkers) talker.kill('SIGKILL')
+  }
+  await until(() => probing.problems.length > 0, 'nothing comes any more')
+  assert.match(textsOf(probing), /^CW1306 node\/node-2: node-2: no answer at all/)
 })
 
 test('connection tracking has one entry for each way, however many probes went', async () => {

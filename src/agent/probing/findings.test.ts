@@ -136,6 +136,32 @@ test('a tunnel that has never answered is told after half a minute, where the no
   assert.deepEqual(native.told, [], 'a firewall may refuse it')
 })
 
+test('a firewall that refuses echo requests and TCP is told from a break by packets of pods that come in', () => {
+  const scene = new Scene()
+  scene.node('node-2')
+  scene.node('node-3')
+  scene.pass(10_000)
+  scene.fate(lost, 'both', 'node-2')
+  scene.sims.get('node-2 pod IPv4')!.isComing = true
+  for (let second = 0; second < 90; second++) {
+    scene.pass(1_000)
+    assert.deepEqual(scene.told, [], `after ${second + 1} s`)
+  }
+  assert.deepEqual(scene.states.slice(0, 2), ['node broken', 'pod unknown'])
+  assert.equal(scene.found.isolation, undefined)
+  // the node answers at its address: then it would at its gateway too
+  scene.fate(fine, 'node', 'node-2')
+  scene.pass(5_000)
+  assert.match(scene.told.join(), /^CW1306 node\/node-2/)
+  scene.fate(lost, 'node', 'node-2')
+  scene.pass(5_000)
+  assert.deepEqual(scene.told, [])
+  // nothing comes in any more
+  scene.sims.get('node-2 pod IPv4')!.isComing = false
+  scene.pass(20_000)
+  assert.match(scene.told.join(), /^CW1306 node\/node-2: node-2: no answer at all/)
+})
+
 test('a node that comes back has the time that its agent takes', () => {
   const scene = new Scene()
   scene.node('node-2')

@@ -3,7 +3,7 @@
 import { type PeersProbeRequest, type PeersReport, type PeerWay, type WaysStatus } from '#/api/schemas/peers.ts'
 import { type Clock, sleep, systemClock } from '#/cluster/clock.ts'
 import { NftClient } from '#/kernel/nftables.ts'
-import { type Addr, families } from '#/lib/addr.ts'
+import { type Addr, families, type Prefix } from '#/lib/addr.ts'
 import { type Logger, messageOf } from '#/lib/log.ts'
 import { tableName, tunnelEndSets } from '#/model/names.ts'
 import { type NodeState } from '#/model/network.ts'
@@ -14,10 +14,11 @@ import { SysError } from '#/sys/libc.ts'
 import { pathMtuBytes } from '#/sys/socket.ts'
 import { gatewaysOf, type RemotePlan } from '#/plan/remote-plan.ts'
 import { type OpenSocket } from './echo-sockets.ts'
+import { comesFrom } from './arrivals.ts'
 import { answersTcp } from './tcp-answer.ts'
 import { findingsOf, type Findings } from './findings.ts'
 import { flowsOf, type Packets } from './flows.ts'
-import { type Judged, judgeNode, type NodeWays, type ProbeState, stateOfAsked } from './judge.ts'
+import { alike, type Judged, judgeNode, type NodeWays, type ProbeState, stateOfAsked } from './judge.ts'
 import { type Flow, PeerSilence } from './peer-silence.ts'
 import { Prober } from './prober.ts'
 import { peersReport, wayReport, waysStatus } from './report.ts'
@@ -64,6 +65,8 @@ export type ProbingDeps = {
   readonly openSocket?: OpenSocket
   /** Whether an address answers something else than an echo request. */
   readonly answers?: (src: Addr, dst: Addr) => Promise<boolean>
+  /** Whether anything comes in from addresses of a prefix within some time. */
+  readonly comes?: (sources: Prefix, waitMs: number) => Promise<boolean>
   readonly pathMtu?: (src: Addr, dst: Addr) => number
   readonly readPackets?: (set: string) => Promise<Packets>
 }
@@ -214,7 +217,7 @@ export class Probing implements AsyncDisposable {
       if (before.get(node)?.isSilent === true && ways.some((way) => isBack(way)))
         for (const way of ways) if (way.isSilent) way.grantGrace(nowMs)
       for (const way of ways) if (way.isSmallOnly) this.#noteMemory(way)
-      for (const way of ways) if (way.isCheckDue(nowMs) && !this.#checking.has(way)) this.#check(way)
+      for (const way of ways) if (way.isCheckDue(nowMs) && !this.#checking.has(way)) void this.#check(way, ways)
       const silentSinceMs = Math.min(...ways.map((way) => (way.isSilent ? way.silentSinceMs : Infinity)))
       return judgeNode(node, ways, nowMs, (end) => this.#heardEnds.has(end) && this.#heardSinceMs >= silentSinceMs)
     })
@@ -232,17 +235,22 @@ export class Probing implements AsyncDisposable {
     this.#lastError = ''
   }
 
-  /** Looks for another sign of life. */
-  #check(way: WayState): void {
-    const { answers = answersTcp } = this.#deps
+  /** Looks for another sign of life: an answer to something else, or, where the whole node is silent, packets of its pods. */
+  async #check(way: WayState, ofNode: readonly WayState[]): Promise<void> {
+    const { answers = answersTcp, comes = comesFrom } = this.#deps
+    const { src, dst, podCIDR } = way.target
     this.#checking.add(way)
-    void answers(way.target.src, way.target.dst)
-      .then((isAlive) => {
-        way.noteCheck(isAlive, this.#clock.monotonicMs())
-        this.#conclude()
-      })
-      .catch((error: unknown) => this.#tellError(error))
-      .finally(() => this.#checking.delete(way))
+    try {
+      const isAlive = await answers(src, dst)
+      const isSilent = alike(way, ofNode).every(({ answeredMs = -Infinity }) => answeredMs < way.silentSinceMs)
+      const isComing = !isAlive && isSilent && podCIDR !== undefined && (await comes(podCIDR, way.listenMs))
+      way.noteCheck({ isAlive, isComing }, this.#clock.monotonicMs())
+      this.#conclude()
+    } catch (error) {
+      this.#tellError(error)
+    } finally {
+      this.#checking.delete(way)
+    }
   }
 
   /** Whether the kernel has learned that the tunnel's path takes smaller packets, which it remembers for minutes after that is mended. */
@@ -303,12 +311,14 @@ export class Probing implements AsyncDisposable {
     })
   }
 
-  /** The gateways that answered a probe of the ordinary ones of late. */
+  /** The gateways that answered a probe of the ordinary ones of late, or from whose pods packets came in all the same. */
   get #answeredLately(): string[] {
-    const sinceMs = this.#clock.monotonicMs() - roundMs
-    return [...this.#prober.ways.values()].flatMap(({ target, answeredMs = -Infinity }) =>
-      target.path === 'pod' && answeredMs > sinceMs ? [String(target.dst)] : [],
-    )
+    const nowMs = this.#clock.monotonicMs()
+    return [...this.#prober.ways.values()].flatMap((way) => {
+      const { target, answeredMs = -Infinity } = way
+      const isLate = answeredMs <= nowMs - roundMs && !way.isComing(nowMs)
+      return target.path === 'pod' && !isLate ? [String(target.dst)] : []
+    })
   }
 
   async #answering(peers: Peers, asked: readonly Flow[]): Promise<string[]> {

@@ -40,6 +40,8 @@ export class SimulatedWay {
   readonly sent: { readonly size: Size; readonly atMs: number }[] = []
   /** Whether something else than echo requests is answered. */
   isAlive = false
+  /** Whether packets of the pods there come in. */
+  isComing = false
   nowMs: number
   #seq = 0
   #coming: Coming[] = []
@@ -59,7 +61,8 @@ export class SimulatedWay {
       this.way.expire(this.nowMs)
       for (const size of ['full', 'small'] as const)
         if (this.way.dueMs(size, this.nowMs) <= this.nowMs + toleranceMs) this.#send(size)
-      if (this.way.isCheckDue(this.nowMs)) this.way.noteCheck(this.isAlive, this.nowMs)
+      if (this.way.isCheckDue(this.nowMs))
+        this.way.noteCheck({ isAlive: this.isAlive, isComing: this.isComing }, this.nowMs)
       this.nowMs += 10
     }
     return this.nowMs - sinceMs

@@ -38,8 +38,10 @@ const leastRuns = 3
 const mostPerRun = 3
 /** For so many times of its own pace a probe of the other node says that packets come from there: all agents have one pace. */
 const heardTimes = 3.5
-/** How often a silent way is asked for another sign of life, and for how long one counts. */
+/** After so many small ones in a row that were lost, and then so often, another sign of life is looked for; and for how long one counts. */
+const checkAfter = 2
 const checkEveryMs = 5_000
+const listenTimes = 1.2
 const aliveMs = 12_000
 /** How long a node may take until its pods' network answers, after it was first asked or has come back. */
 const graceMs = 30_000
@@ -48,6 +50,14 @@ const graceMs = 30_000
 export const toleranceMs = 1
 
 type Sent = { readonly atMs: number; readonly size: Size; readonly isExtra: boolean }
+/** What was found of a way on which echo requests have no answer. */
+export type SignsOfLife = {
+  /** Something else was answered. */
+  readonly isAlive: boolean
+  /** Packets of the other node's pods came in. */
+  readonly isComing?: boolean
+}
+
 export type WayPace = {
   /** How often a small probe is sent. */
   readonly everyMs: number
@@ -71,6 +81,7 @@ export class WayState {
   #isOfMemory = false
   #checkedMs = -Infinity
   #aliveMs = -Infinity
+  #comingMs = -Infinity
   #graceUntilMs: number
 
   constructor(target: Target, nowMs: number, { everyMs, countsAll = false }: WayPace) {
@@ -128,15 +139,27 @@ export class WayState {
     this.sizes.full.refused = { by: 'this node', why }
   }
 
-  /** Takes in whether something else than an echo request was answered, asked for since the way is silent. */
-  noteCheck(isAlive: boolean, nowMs: number): void {
+  /** Takes in what was found since nothing is answered. */
+  noteCheck({ isAlive, isComing = false }: SignsOfLife, nowMs: number): void {
     this.#checkedMs = nowMs
     if (isAlive) this.#aliveMs = nowMs
+    if (isComing) this.#comingMs = nowMs
+  }
+
+  /** So long a probe of the other node is waited for: all agents have one pace. */
+  get listenMs(): number {
+    return listenTimes * this.#everyMs.small
+  }
+
+  /** Whether packets of the other node's pods, or of their gateway, come in all the same. */
+  isComing(nowMs: number): boolean {
+    return nowMs - this.#comingMs <= aliveMs + 2 * this.listenMs
   }
 
   /** Whether it is time to look for another sign of life. */
   isCheckDue(nowMs: number): boolean {
-    return this.isSilent && nowMs - this.#checkedMs >= checkEveryMs
+    const { lostInRow } = this.sizes.small
+    return (this.isSilent || lostInRow >= checkAfter) && nowMs - this.#checkedMs >= checkEveryMs
   }
 
   /** Whether nothing else is answered either. */

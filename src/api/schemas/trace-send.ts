@@ -28,6 +28,7 @@ const traceEnd = object({
   addr: string(),
   pod: exactOptional(about(string(), 'NAMESPACE/NAME; absent: it is no pod with a network of its own')),
   node: exactOptional(about(string(), 'where it is; absent: nowhere in this cluster')),
+  cidrNode: exactOptional(about(string(), 'the node whose pod CIDR it is of, where neither a pod nor a node has it')),
   hostPod: exactOptional(about(string(), 'NAMESPACE/NAME of the pod that was named and is in the network of its node')),
 })
 

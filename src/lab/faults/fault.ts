@@ -99,6 +99,8 @@ export type Fault = {
   readonly where: string
   /** The codes by which `causeway status` tells it, on whichever node, an Event of a Node object, or `causeway ipam check`; none where nothing tells it. */
   readonly codes: readonly ProblemCode[]
+  /** The same in a lab with racks, where these are others: there routers take a way back that is broken, before a probe of it has no answer. */
+  readonly codesInRacks?: readonly ProblemCode[]
   /** The codes of what `causeway doctor` finds, where these are not the same. */
   readonly doctor?: readonly ProblemCode[]
   /** Why a lab of this kind cannot have it; undefined when it can. */
@@ -116,6 +118,11 @@ export function commandText(command: Command): string {
   return wordsOf(command)
     .map((word) => (/^[\w./:=,@%+-]+$/.test(word) ? word : `'${word}'`))
     .join(' ')
+}
+
+/** What `causeway status`, Events or `causeway ipam check` tell in a lab of this kind; in that of most kinds, where none is given. */
+export function codesTold({ codes, codesInRacks = codes }: Fault, spec?: LabSpec): readonly ProblemCode[] {
+  return spec?.racks === undefined ? codes : codesInRacks
 }
 
 /** What doctor is to find, and nothing else. */

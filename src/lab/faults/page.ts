@@ -6,7 +6,8 @@ import { codesOfDoctor } from './fault.ts'
 export function faultRows(): string[] {
   const linked = (codes: readonly string[]): string => codes.map((code) => `[${code}](problems.md)`).join(', ') || '-'
   return faults.map((fault) => {
-    const { name, about, where, codes } = fault
-    return `| \`${name}\` | ${about} | ${where} | ${linked(codes)} | ${linked(codesOfDoctor(fault))} |`
+    const { name, about, where, codes, codesInRacks } = fault
+    const inRacks = codesInRacks === undefined ? '' : `; with racks ${linked(codesInRacks)}`
+    return `| \`${name}\` | ${about} | ${where} | ${linked(codes)}${inRacks} | ${linked(codesOfDoctor(fault))} |`
   })
 }
