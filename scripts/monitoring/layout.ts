@@ -280,13 +280,12 @@ const drops: readonly Panel[] = [
   timeSeries({
     title: 'Changes to the kernel',
     about:
-      'Objects that agents add, change and delete, by kind. Much of one kind all the time: somebody else changes it too.',
+      'Objects that agents add, change and delete, by kind; error: the kernel refuses it. Much of one kind all the time: somebody else changes it too.',
     place: { x: 16, y: 46, w: 8, h: 8 },
     targets: [
-      { expr: `sum by (kind) (${rate(of('causeway_reconcile_operations_total', 'result="ok"'))})`, legend: '{{kind}}' },
       {
-        expr: `sum by (kind) (${rate(of('causeway_reconcile_operations_total', 'result="error"'))})`,
-        legend: '{{kind}} refused',
+        expr: `sum by (kind, result) (${rate(of('causeway_reconcile_operations_total'))})`,
+        legend: '{{kind}} {{result}}',
       },
     ],
     unit: 'ops',

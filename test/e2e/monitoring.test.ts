@@ -15,7 +15,6 @@ const emptyWhenWell = [
   'BGP sessions',
   'Packets that policies deny',
   'Packets that the eBPF datapath drops',
-  'Changes to the kernel',
 ]
 
 /** "TITLE: EXPRESSION" of those that give nothing. */
@@ -52,7 +51,6 @@ test('no alert in a healthy lab, alerts by its faults, and every panel shows som
     ])
     return true
   })
-  for (const { annotations } of await prometheus.alerts()) console.log(annotations)
   const [own, other] = pods.map(({ addrs }) => addrs[0]!) as [string, string]
   await eventually(
     'every panel shows something',
