@@ -105,7 +105,7 @@ ${agentOptionsNote}`,
     const stop = stopRequested()
     const token = randomBytes(tokenBytes).toString('base64url')
     const diagnosis = async (agents: readonly AgentOfNode[]): Promise<DoctorReport> =>
-      doctorJson(await examine(agents, choice, undefined, true))
+      doctorJson(await examine(agents, choice, { isQuiet: true }))
     await using hub = new Hub({ source, version: version(), examine: diagnosis })
     // what cannot be found at all is told at once, and not by a page that stays empty
     await hub.pool.use(() => Promise.resolve())
