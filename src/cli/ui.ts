@@ -71,8 +71,8 @@ function portIn(text: string): number {
   return port
 }
 
-/** Rejects with UsageError when the port that was asked for cannot be had. */
-async function listen(server: UiServer, asked: string | undefined): Promise<number> {
+/** Returns where it listens. Rejects with UsageError when the port that was asked for cannot be had. */
+async function listen(server: UiServer, asked: string | undefined): Promise<string> {
   const port = asked === undefined ? usualPort : portIn(asked)
   try {
     return await server.listen(port)
@@ -111,8 +111,7 @@ ${agentOptionsNote}`,
     await hub.pool.use(() => Promise.resolve())
     const traces = new Traces(async (agents, asked) => runNamed(agents, choice, asked, runSizes))
     await using server = new UiServer({ hub, assets: openAssets(), traces, token })
-    const port = await listen(server, askedPort)
-    const address = `http://127.0.0.1:${port}/#token=${token}`
+    const address = `http://${await listen(server, askedPort)}/#token=${token}`
     print(`${source.name}: ${address}\nCtrl-C ends it`)
     if (open === true) await openInBrowser(address).catch((error: unknown) => complain(`--open: ${messageOf(error)}`))
     await until(stop)
