@@ -54,7 +54,7 @@ test('commands that ask a cluster elsewhere build nothing, and need nobody to be
     for (const command of [['status'], ['doctor'], ['support-bundle'], ['trace', 'web-1', 'web-2']]) {
       const asked = [...command, '--kubeconfig', '/nonexistent']
       const { stderr } = run(join(dir, 'causeway'), asked)
-      assert.match(stderr, /^causeway: kubeconfig \/nonexistent: cannot be read/, command[0])
+      assert.match(stderr, /^causeway: kubeconfig \/nonexistent: cannot be read/, command.join(' '))
     }
     assert.ok(!existsSync(join(dir, 'build')), 'nothing was built')
   } finally {
