@@ -102,7 +102,7 @@ function causesOf(signs: readonly Sign[]): Map<Sign, Sign> {
   find(losses, made)
   const met = [...new Set(losses.flatMap((loss) => found.get(loss) ?? []))]
   find(
-    made.filter((sign) => !found.has(sign) && !met.includes(sign)),
+    made.filter((sign) => !found.has(sign)),
     met,
   )
   for (const sign of told.filter(isSeen)) {
