@@ -1,6 +1,6 @@
 // Runs the test suite with node:test, and fails when a test was skipped: a test that passes by skipping proves nothing.
 // Usage: test.ts [unit|browser|netns|policy|interop|e2e|faults|kernels][/part of a file's name]...
-// Without arguments: all but faults, which takes a quarter of an hour, and kernels, which scripts/kernels runs.
+// Without arguments: all but faults, which takes most of an hour, and kernels, which scripts/kernels runs.
 import { globSync } from 'node:fs'
 import { basename, relative } from 'node:path'
 import { run } from 'node:test'

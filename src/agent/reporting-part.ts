@@ -1,20 +1,16 @@
 // Everything that this agent reports: its API, its Node object, Events, metrics, and the container runtime's configuration. It reads
 // the other parts and changes nothing in them.
-import { type AgentPlan } from '#/api/schemas/plan.ts'
-import { type AgentStatus, type EndpointStatus } from '#/api/schemas/status.ts'
-import { type NodeSummary } from '#/api/schemas/summary.ts'
 import { type ApiClient } from '#/cluster/client.ts'
 import { EventRecorder } from '#/cluster/event-recorder.ts'
-import { type DeniedPacket, type EbpfState, ownProgramIds, readDenied } from '#/datapath/programs.ts'
+import { type DeniedPacket, type EbpfState, readDenied } from '#/datapath/programs.ts'
 import { type Netlink } from '#/kernel/netlink.ts'
 import { NftClient } from '#/kernel/nftables.ts'
 import { type Logger, messageOf } from '#/lib/log.ts'
 import { type Signal } from '#/lib/signal.ts'
 import { oneOfEach, type Problem, problem, problemId } from '#/model/problems.ts'
-import { policyTableName } from '#/model/names.ts'
 import { objectKinds } from '#/model/object-kinds.ts'
-import { datapathSource } from '#/settings/precedence.ts'
 import { problemsOfObjects } from '#/reconcile/object-problem.ts'
+import { agentPlan, agentStatus, allProblems, type Told } from './report/agent-status.ts'
 import { datapathHandlers } from './report/datapath-api.ts'
 import { registerDatapathMetrics } from './report/datapath-metrics.ts'
 import { DatapathView } from './report/datapath-view.ts'
@@ -23,7 +19,6 @@ import { type BgpPart } from './bgp-part.ts'
 import { type ClusterPart } from './cluster-part.ts'
 import { CniInstaller } from './cni-install/installer.ts'
 import { type AgentConfig, settingProblems } from './config.ts'
-import { type Endpoint } from './endpoints/endpoint-store.ts'
 import { datapathPublisher } from './report/datapath-publisher.ts'
 import { formerCIDRsPublisher } from './report/former-cidrs-publisher.ts'
 import { factsHandlers } from './report/facts/api.ts'
@@ -34,7 +29,7 @@ import { AgentMetrics } from './report/metrics.ts'
 import { type NetworkPart } from './network-part.ts'
 import { nodeCondition } from './report/node-condition.ts'
 import { NodeEvents } from './report/node-events.ts'
-import { nodeSummaryOf } from './report/node-summary.ts'
+import { nodeSummary } from './report/node-summary.ts'
 import { PathEvents } from './report/path-events.ts'
 import { pathsCondition } from './report/paths-condition.ts'
 import { type NodePatcher } from './report/node-patcher.ts'
@@ -44,15 +39,16 @@ import { peersHandlers } from './report/peers-api.ts'
 import { registerProbeMetrics } from './report/probe-metrics.ts'
 import { probeHandlers } from './report/probes.ts'
 import { ProblemLog } from './report/problem-log.ts'
+import { ProblemTimes } from './report/problem-metrics.ts'
 import { type Readiness } from '#/model/readiness.ts'
 import { type ObjectStatus } from '#/reconcile/status.ts'
 import { podsHandlers } from './report/pods-search.ts'
+import { nodeCIDRs } from '#/predict/cidr-node.ts'
 import { policyHandlers } from './report/policy-api.ts'
 import { registerPolicyMetrics } from './report/policy-metrics.ts'
 import { PolicyReport } from './report/policy-report.ts'
-import { policyStatus } from './report/policy-status.ts'
 import { registerPolicyStateMetrics } from './report/policy-state-metrics.ts'
-import { predictDepsOf } from './report/predict/deps.ts'
+import { cidrDepsOf, predictDepsOf } from './report/predict/deps.ts'
 import { readinessOf, unreadiness } from './report/readiness.ts'
 import { type DirtySet } from './network/dirty-set.ts'
 import { type Urgency } from './network/reconcile-loop.ts'
@@ -60,7 +56,6 @@ import { routingPublisher } from './report/routing-publisher.ts'
 import { tracePredictHandlers } from './report/trace-predict.ts'
 import { TraceSend, type TraceSources } from './report/trace-send.ts'
 import { TraceWatch } from './report/trace-watch.ts'
-import { verdictStatus } from './report/verdict-status.ts'
 
 const httpRetryMs = 10_000
 
@@ -94,6 +89,7 @@ export class ReportingPart implements AsyncDisposable {
   readonly #nodeEvents: NodeEvents
   readonly #pathEvents: PathEvents
   readonly #problemLog: ProblemLog
+  readonly #problemTimes = new ProblemTimes()
   readonly #cniInstaller: CniInstaller | undefined
   readonly #httpApi: AgentApi | undefined
   #httpProblem: Problem | undefined
@@ -204,13 +200,23 @@ export class ReportingPart implements AsyncDisposable {
     ])
   }
 
+  get #told(): Told {
+    return { readiness: this.readiness, problems: this.problems, failures: this.#failures }
+  }
+
+  /** All that status tells, each once. */
+  get #problemsAndReasons(): readonly Problem[] {
+    const told = this.#told
+    return oneOfEach([...allProblems(told), ...told.readiness.reasons])
+  }
+
   /** The operations that the agent serves on its socket. */
   get handlers(): Handlers {
     const { pods, bgp } = this.#deps
     return {
-      status: () => ({ status: 200, body: this.#status() }),
-      summary: async () => ({ status: 200, body: await this.#summary() }),
-      plan: async () => ({ status: 200, body: await this.#plan() }),
+      status: () => ({ status: 200, body: agentStatus(this.#config, this.#deps, this.#told) }),
+      summary: async () => ({ status: 200, body: await nodeSummary(this.#config, this.#deps, this.#told) }),
+      plan: async () => ({ status: 200, body: await agentPlan(this.#config, this.#deps, this.problems) }),
       ipam: () => ({ status: 200, body: pods.ipam.show() }),
       ipamCheck: async () => ({ status: 200, body: await pods.ipam.check() }),
       ipamRelease: (wish) => pods.ipam.release(wish),
@@ -266,6 +272,7 @@ export class ReportingPart implements AsyncDisposable {
   #tell(): void {
     const { problems } = this
     this.#problemLog.update(problems)
+    this.#problemTimes.notice(this.#problemsAndReasons)
     this.#cniInstaller?.notice()
     for (const patcher of this.#patchers) patcher.notice()
     const ofNode = this.#failures.filter(({ kind }) => objectKinds[kind].node !== 'pod')
@@ -276,56 +283,15 @@ export class ReportingPart implements AsyncDisposable {
     this.#nodeEvents.update([...others, ...problemsOfObjects(ofNode)])
   }
 
-  #status(): AgentStatus {
-    const { cluster, policy, pods, network } = this.#deps
-    const { state, reasons } = this.readiness
-    return {
-      node: this.#config.nodeName,
-      pid: process.pid,
-      podCIDRs: (cluster.view.self?.podCIDRs ?? []).map(String),
-      readiness: { state, reasons },
-      datapath: {
-        wanted: cluster.datapath.value,
-        wantedBy: datapathSource(cluster.datapath.by),
-        ...pods.datapathState,
-      },
-      api: cluster.apiStatus,
-      policy: policyStatus(policy),
-      ways: network.probing.status(),
-      objects: [...network.state.objects, ...policy.objects],
-      verdicts: network.state.verdicts.map(verdictStatus),
-      endpoints: pods.endpoints.map(endpointStatus),
-      problems: [...this.problems, ...problemsOfObjects(this.#failures)],
-    }
-  }
-
-  async #summary(): Promise<NodeSummary> {
-    const problems = [...this.problems, ...problemsOfObjects(this.#failures)]
-    return nodeSummaryOf({ nodeName: this.#config.nodeName, ...this.#deps }, this.readiness.state, problems)
-  }
-
-  async #plan(): Promise<AgentPlan> {
-    const { network, policy } = this.#deps
-    const changes = await network.state.preview()
-    const ofPolicy = (await policy.differences()).map((line) => ({
-      kind: 'policy-table' as const,
-      verb: 'change' as const,
-      key: policyTableName,
-      // these tables are changed by element: what differs says more than the commands would
-      commands: [`# ${policyTableName}: ${line}`],
-    }))
-    return {
-      node: this.#config.nodeName,
-      changes: [...changes.map(({ kind, verb, key, commands }) => ({ kind, verb, key, commands })), ...ofPolicy],
-      problems: this.problems,
-    }
-  }
-
   #makeMetrics(): AgentMetrics {
     const { cluster, policy, pods, network, bgp } = this.#deps
     const metrics = new AgentMetrics({
       objects: () => [...network.state.objects, ...policy.objects],
-      problems: () => this.problems,
+      problems: {
+        problems: () => this.#problemsAndReasons,
+        reasons: () => this.readiness.reasons,
+        times: this.#problemTimes,
+      },
       pools: () => pods.ipam.show().cidrs,
       endpoints: () => pods.endpoints.length,
       leaksReleased: () => pods.leaksReleased,
@@ -362,6 +328,7 @@ export class ReportingPart implements AsyncDisposable {
           ? `the agent does not know the cluster yet${why === undefined ? '' : `: ${why}`}`
           : undefined
       },
+      cidrs: () => nodeCIDRs(cidrDepsOf(this.#config.nodeName, this.#deps)),
       endpoints: () => pods.endpoints,
       netnsOf: (endpoint) => pods.netnsOf(endpoint),
     }
@@ -375,7 +342,7 @@ export class ReportingPart implements AsyncDisposable {
       netlink,
       pods: () => pods.endpoints,
       netnsOf: (pod) => pods.netnsOf(pod),
-      ownProgramIds: () => ownProgramIds(this.#datapath.generation),
+      generation: () => this.#datapath.generation,
       settings: told,
       confDir: cniInstall?.confDir,
     }
@@ -403,19 +370,5 @@ export class ReportingPart implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#stack.disposeAsync()
-  }
-}
-
-function endpointStatus(endpoint: Endpoint): EndpointStatus {
-  const { pod, podUid, containerId, ifName, hostDevice, addrs, state, datapath } = endpoint
-  return {
-    pod,
-    containerId,
-    ifName,
-    hostDevice,
-    addrs: addrs.map(({ addr }) => String(addr)),
-    state,
-    datapath,
-    ...(podUid !== '' && { podUid }),
   }
 }

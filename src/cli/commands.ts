@@ -14,6 +14,7 @@ export const rootCommand: Group = {
     doctor: async () => (await import('./doctor.ts')).doctorCommand,
     trace: async () => (await import('./trace.ts')).traceCommand,
     ui: async () => (await import('./ui.ts')).uiCommand,
+    test: async () => (await import('./test.ts')).testCommand,
     'support-bundle': async () => (await import('./support-bundle.ts')).supportBundleCommand,
     bgp: async () => (await import('./bgp.ts')).bgpCommand,
     ipam: async () => (await import('./ipam.ts')).ipamCommand,

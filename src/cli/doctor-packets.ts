@@ -1,10 +1,10 @@
 // Follows the packets of a diagnosis, some at a time: each is a trace of its own.
 import { type AgentOfNode } from '#/api/client.ts'
 import { messageOf } from '#/lib/log.ts'
-import { isDenied, isLost, worthAgain } from '#/doctor/losses.ts'
+import { isDenied, isLost, isWhole, worthAgain } from '#/doctor/losses.ts'
 import { namesIn } from '#/doctor/extent.ts'
 import { otherPods, ringOf } from '#/doctor/ring.ts'
-import { suspectPackets } from '#/doctor/suspects.ts'
+import { nodeEchoes, suspectPackets } from '#/doctor/suspects.ts'
 import { type FollowedPacket, type NodeAnswers, type PlannedPacket } from '#/doctor/types.ts'
 import { type AskedNode } from './doctor-ask.ts'
 import { runSizes } from './trace-sizes.ts'
@@ -26,20 +26,24 @@ async function followOne(agents: ReadonlyMap<string, AgentOfNode>, packet: Plann
   }
 }
 
-/** Follows all of them, in their order as far as nodes are free; the outcomes are in that order. */
-export async function followPackets(
-  packets: readonly PlannedPacket[],
-  follow: (packet: PlannedPacket) => Promise<FollowedPacket>,
-): Promise<FollowedPacket[]> {
-  const followed: FollowedPacket[] = []
+type Ends = { readonly from: { readonly node: string }; readonly to: { readonly node: string } }
+
+const endNodes = ({ from, to }: Ends): readonly string[] => [from.node, to.node]
+
+/** Follows all of them, in their order as far as nodes are free; the outcomes are in that order. `nodesOf`: whose agents watch. */
+export async function followPackets<Packet extends Ends, Followed>(
+  packets: readonly Packet[],
+  follow: (packet: Packet) => Promise<Followed>,
+  nodesOf: (packet: Packet) => readonly string[] = endNodes,
+): Promise<Followed[]> {
+  const followed: Followed[] = []
   const left = new Map(packets.entries())
   const busy = new Map<string, number>()
   const running = new Set<Promise<void>>()
-  const change = ({ from, to }: PlannedPacket, by: number): void => {
-    for (const node of new Set([from.node, to.node])) busy.set(node, (busy.get(node) ?? 0) + by)
+  const change = (packet: Packet, by: number): void => {
+    for (const node of new Set(nodesOf(packet))) busy.set(node, (busy.get(node) ?? 0) + by)
   }
-  const isFree = ({ from, to }: PlannedPacket): boolean =>
-    [from.node, to.node].every((node) => (busy.get(node) ?? 0) < mostOnNode)
+  const isFree = (packet: Packet): boolean => nodesOf(packet).every((node) => (busy.get(node) ?? 0) < mostOnNode)
   while (left.size > 0 || running.size > 0) {
     for (const [index, packet] of left) {
       if (running.size >= mostAtOnce) break
@@ -63,7 +67,12 @@ const mostOthers = 3
 /** Packets that are sent once more. */
 const mostAgain = 8
 
-export type FollowedRing = { readonly packets: readonly FollowedPacket[]; readonly left: number }
+export type FollowedRing = {
+  readonly packets: readonly FollowedPacket[]
+  readonly left: number
+  /** Packets between the addresses of nodes, which say why no way leads to pods, and nothing of pods. */
+  readonly ofNodes: readonly FollowedPacket[]
+}
 
 /**
  * Follows the ring: echoes first, then TCP where an echo was answered, since each packet that is lost is waited for. In place of packets that policies
@@ -95,7 +104,11 @@ export async function followRing(asked: readonly AskedNode[], about: string | un
   const told = new Set(brokenPairs(answers))
   const again = worthAgain(packets).filter((packet) => !told.has(pairOf(packet)))
   await follow(again.slice(0, mostAgain))
-  return { packets, left }
+  const followOfNodes = async (some: readonly PlannedPacket[]): Promise<FollowedPacket[]> =>
+    followPackets(some, async (packet) => followOne(agents, packet))
+  const echoes = await followOfNodes(nodeEchoes(packets))
+  const syns = echoes.filter(isWhole).map(({ from, to, family }) => ({ from, to, family, protocol: 'tcp' }) as const)
+  return { packets, left, ofNodes: [...echoes, ...(await followOfNodes(syns))] }
 }
 
 /** A way in one family, whichever protocol. */

@@ -27,7 +27,7 @@ async function watch(choice: AgentChoice, about: string | undefined, isJson: boo
   const stop = new AbortController()
   void stopRequested().then(() => stop.abort())
   return await watchDiagnosis({
-    examine: async () => withAgents(choice, async (agents) => examine(agents, choice, about)),
+    examine: async () => withAgents(choice, async (agents) => examine(agents, choice, { about })),
     tell: (told, news) => {
       if (isJson) print(JSON.stringify(newsJson(told, news, new Date())))
       else if (news === undefined) print(renderDiagnosis(told, tableWidth()))
@@ -46,7 +46,7 @@ export const doctorCommand: Action = {
   summary: 'ask every node, follow packets, and say what is wrong and what to do',
   about: `It asks all agents, sends packets from a pod of each node to a pod of the next one, and tells each cause once, with what follows from it. It changes nothing. docs/problems.md has a section for each code.
 
-Exit status 0: nothing is wrong; 1: something is; 2: wrong use; 3: it cannot be told, since no agent answers, or nobody knows what became of any packet. With --watch it is that of the last time.
+Exit status 0: nothing is wrong; 1: something is; 2: wrong use; 3: it cannot be told, since no agent answers, or of some node nobody knows what became of any packet. With --watch it is that of the last time.
 
 With --bundle it looks at what nodes answered when a support bundle was made. What only packets show is not found then.
 
@@ -70,7 +70,7 @@ ${agentOptionsNote} With --node it says what is wrong at or with that node, and 
         return tell(await examineBundle(bundle, node))
       }
       if (isWatching) return await watch(choice, node, json === true)
-      return tell(await withAgents(choice, async (agents) => examine(agents, choice, node)))
+      return tell(await withAgents(choice, async (agents) => examine(agents, choice, { about: node })))
     } catch (error) {
       if (error instanceof UsageError) throw error
       // a status of 1 would say that something is wrong with the cluster

@@ -2,7 +2,7 @@
 import { table } from '#/lib/table.ts'
 import { breakLab, faultsIn, type Mended, mendLab } from '#/lab/faults/break.ts'
 import { faults } from '#/lab/faults/catalogue.ts'
-import { commandText } from '#/lab/faults/fault.ts'
+import { codesTold, commandText } from '#/lab/faults/fault.ts'
 import { type FaultRecord, type Made } from '#/lab/faults/records.ts'
 import { readSpec } from '#/lab/spec-file.ts'
 import { noMore, options, type OptionTable, UsageError } from './args.ts'
@@ -35,7 +35,9 @@ function list(lab: string, json: boolean): void {
   const paths = pathsOfLab(lab)
   const spec = readSpec(paths)
   const present = new Map(faultsIn(lab).map((record) => [record.fault, record]))
-  const rows = faults.map(({ name, about, where, codes, needs }) => {
+  const rows = faults.map((fault) => {
+    const { name, about, where, needs } = fault
+    const codes = codesTold(fault, spec)
     const record = present.get(name)
     const refusal = spec && needs?.(spec)
     return { name, about, where, codes, ...(record && { on: record.node }), ...(refusal !== undefined && { refusal }) }

@@ -81,9 +81,11 @@ export async function findEnds(
   const report = await anyReport(agents, from, to)
   const pair = pairOf(report, family)
   checkEnds(pair)
-  const { node, pod, addr } = pair.from
-  if (node === undefined)
-    throw new UsageError(`${from} (${addr}) is at no node of this cluster: a probe is sent from a pod or a node`)
+  const { node, pod, addr, cidrNode } = pair.from
+  if (node === undefined) {
+    const where = cidrNode === undefined ? 'at no node of this cluster' : `of no pod of ${cidrNode} that is known`
+    throw new UsageError(`${from} (${addr}) is ${where}: a probe is sent from a pod or a node`)
+  }
   // which address a node sends from, its own kernel says
   const own = agents.find((each) => each.node === node)
   if (pod !== undefined || report.node === node || own === undefined) return { pair, node: report.node }

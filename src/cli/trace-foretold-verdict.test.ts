@@ -44,7 +44,10 @@ test('it arrives where its end says so', () => {
 test('of an address that no node has nothing is known', () => {
   const told = judged({ to: { addr: '8.8.8.8' }, predictions: { there: [on('a', route)], back: [] } })
   assert.equal(told.outcome, 'untold')
-  assert.match(told.text, /^it would leave a by eth0, in a tunnel to 172.16.0.2: no pod and no node .* has 8\.8\.8\.8$/)
+  assert.match(
+    told.text,
+    /^it would leave a by eth0, in a tunnel to 172.16.0.2: no pod, no node and no pod CIDR .* has 8\.8\.8\.8$/,
+  )
 })
 
 test('a port at which nothing listens is closed, where it was asked for', () => {
@@ -78,4 +81,11 @@ test('what is in the way counts there, and back only where all is told', () => {
   const answer = { there: healthy.predictions.there, back: [on('b', blackhole)] }
   assert.equal(judged({ predictions: answer, silences }).outcome, 'untold')
   assert.match(judged({ predictions: answer }).text, /^it would arrive, and its answer would end on b/)
+})
+
+test('an address of a pod CIDR that no pod has is known to end, where its node told of its pods', () => {
+  const to = { addr: '10.0.0.77', cidrNode: 'b' }
+  const nobody = step('deliver', 'no pod of b has 10.0.0.77', { device: 'cw-br0', isObstacle: true })
+  const told = judged({ to, predictions: { there: [on('a', route), on('b', nobody)], back: [] } })
+  assert.deepEqual([told.outcome, told.text], ['ends', 'it would end on b, cw-br0: no pod of b has 10.0.0.77'])
 })

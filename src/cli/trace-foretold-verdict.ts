@@ -65,7 +65,7 @@ function leftText({ to: { addr }, predictions, leaves }: ForetoldInput): string 
   const node = predictions.there.at(-1)?.node ?? 'the node'
   const by = leaves === undefined ? '' : ` by ${leaves.device}`
   const into = leaves?.outerDst === undefined ? '' : `, in a tunnel to ${leaves.outerDst}`
-  return `it would leave ${node}${by}${into}: no pod and no node that the bundle tells of has ${addr}`
+  return `it would leave ${node}${by}${into}: no pod, no node and no pod CIDR that the bundle tells of has ${addr}`
 }
 
 export function judgeForetold(input: ForetoldInput): ForetoldVerdict {

@@ -7,7 +7,7 @@ import { UsageError } from './args.ts'
 import { bundleAgents } from './bundle/agents.ts'
 import { answerIn, type Bundle } from './bundle/read.ts'
 import { findEnds } from './trace-ends.ts'
-import { NotTold, type Probe } from './trace-facts.ts'
+import { endOf, NotTold, type Probe } from './trace-facts.ts'
 import { judgeForetold, type ForetoldOutcome } from './trace-foretold-verdict.ts'
 import { predict, type Predicted } from './trace-predictions.ts'
 import { probeRequest } from './trace-probe.ts'
@@ -37,10 +37,6 @@ async function behindOf(
   if (addr === probe.pair.to.addr) return undefined
   const family: Family = Addr.parse(addr).family
   return (await findEnds(agents, { from: from.addr, to: addr, family })).pair.to
-}
-
-function endOf({ addr, pod, node }: Probe['pair']['to']): End {
-  return { addr, ...(pod !== undefined && { pod }), ...(node !== undefined && { node }) }
 }
 
 /** What a bundle does not tell of a node that its cluster has. */

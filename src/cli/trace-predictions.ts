@@ -2,6 +2,7 @@
 import { type AgentOfNode } from '#/api/client.ts'
 import { type TracePrediction, type TracePredictRequest } from '#/api/schemas/trace-predict.ts'
 import { type Direction, type Prediction } from '#/trace/types.ts'
+import { type End, goalNode } from '#/trace/verdict.ts'
 import { askSoon } from './trace-ask.ts'
 import { type Probe } from './trace-facts.ts'
 
@@ -99,12 +100,13 @@ const predictionOf = ({ answer }: Leg): Prediction[] => (answer === undefined ? 
 export async function predict(
   agents: readonly AgentOfNode[],
   probe: Probe,
-  to: { readonly addr: string; readonly node?: string; readonly port?: number },
+  to: End & { readonly port?: number },
 ): Promise<Predicted> {
   const { pair, request } = probe
   const { src, dst, sourcePort, port } = request
   const fromNode = pair.from.node!
-  const nodes = to.node === undefined || to.node === fromNode ? [fromNode] : [fromNode, to.node]
+  const goal = goalNode(to)
+  const nodes = goal === undefined || goal === fromNode ? [fromNode] : [fromNode, goal]
   const ofPorts = { ...(sourcePort !== undefined && { sourcePort }), ...(port !== undefined && { port }) }
   const start = requestOf(probe, { src, dst, ...ofPorts })
   const first = await along(agents, nodes.slice(0, 1), start)
@@ -125,7 +127,7 @@ export async function predict(
       ? [[], []]
       : await Promise.all([
           along(agents, nodes.slice(1), onward(start, sender)),
-          // nobody is asked for the answer of an end outside of the cluster
+          // nobody is asked for the answer of an end outside of the cluster, or of one that no pod is known to be
           to.node === undefined ? [] : along(agents, nodes.toReversed(), backward, src),
         ])
   const there = [...first, ...rest]

@@ -83,3 +83,37 @@ test('an agent that has enough traces is asked again', async () => {
   assert.equal(verdict.outcome, 'not-sent')
   assert.deepEqual([blind, notes], [[], []])
 })
+
+test('the node whose pod CIDR an address is of watches, and says what it would do, though no pod has the address', async () => {
+  const asked: string[] = []
+  const to = { addr: '10.244.1.77', cidrNode: 'node-2' }
+  const agents = ['node-1', 'node-2', 'node-3'].map((node) => {
+    const { send, open, place } = agentThatSends({
+      status: 200,
+      body: { node, sentAtMs: 1, refused: { code: 'EPERM' } },
+    })
+    const transport: AgentTransport = {
+      place,
+      send: async (request, signal) => {
+        asked.push(`${node} ${request.path.split('?')[0]}`)
+        if (!request.path.startsWith('/v1/trace/ends')) return send(request, signal)
+        return { status: 200, text: JSON.stringify({ node, pairs: [{ from: pair.from, to }] }) }
+      },
+      open: async (request, signal) => {
+        asked.push(`${node} ${request.path.split('?')[0]}`)
+        return open(request, signal)
+      },
+    }
+    return { node, transport }
+  })
+  const { facts } = await withTrace(agents, { ...wish, to: to.addr }, async (run) => Promise.resolve(run))
+  assert.deepEqual(
+    facts.predictions.there.map(({ node }) => node),
+    ['node-1', 'node-2'],
+  )
+  assert.deepEqual([facts.predictions.back, facts.to], [[], to])
+  assert.deepEqual(asked.filter((each) => each.endsWith('/watch')).toSorted(), [
+    'node-1 /v1/trace/watch',
+    'node-2 /v1/trace/watch',
+  ])
+})

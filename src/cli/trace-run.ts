@@ -7,11 +7,11 @@ import { type TracePrediction } from '#/api/schemas/trace-predict.ts'
 import { Addr, type Family } from '#/lib/addr.ts'
 import { isOfEcho, lastDestination } from '#/trace/destination.ts'
 import { type Sighting } from '#/trace/types.ts'
-import { judgeTrace, type End, type Trace, type TraceFacts } from '#/trace/verdict.ts'
+import { goalNode, judgeTrace, type End, type Trace, type TraceFacts } from '#/trace/verdict.ts'
 import { UsageError } from './args.ts'
 import { askSoon } from './trace-ask.ts'
 import { findEnds } from './trace-ends.ts'
-import { NotTold, type Probe, type TraceWish } from './trace-facts.ts'
+import { endOf, NotTold, type Probe, type TraceWish } from './trace-facts.ts'
 import { type Predicted, predict } from './trace-predictions.ts'
 import { probeRequest, withOtherPort } from './trace-probe.ts'
 import { type Blind, Watch } from './trace-watch.ts'
@@ -71,7 +71,7 @@ async function send(
 
 /** The nodes that may see the packet. */
 function watchers(agents: readonly AgentOfNode[], { from, to }: TracePair, isTranslated: boolean): AgentOfNode[] {
-  const ends = agents.filter(({ node }) => node === from.node || node === to.node)
+  const ends = agents.filter(({ node }) => node === from.node || node === goalNode(to))
   if (!isTranslated) return ends
   return [...ends, ...agents.filter((each) => !ends.includes(each))].slice(0, mostWatched)
 }
@@ -105,10 +105,6 @@ async function untilTold(watch: Watch, judge: Judge): Promise<void> {
   }
 }
 
-function endOf({ addr, pod, node }: TracePair['to']): End {
-  return { addr, ...(pod !== undefined && { pod }), ...(node !== undefined && { node }) }
-}
-
 /** Where the packet went after a node has translated its destination; the end that was asked for where none has. */
 async function realEnd(sender: AgentOfNode, { pair, request }: Probe, translated: Addr | undefined): Promise<End> {
   if (translated === undefined || String(translated) === request.dst) return endOf(pair.to)
@@ -125,7 +121,13 @@ function portBehind(sender: TracePrediction | undefined): { readonly port?: numb
   return port === undefined ? {} : { port }
 }
 
-export type TraceOptions = TraceWish & { readonly from: string; readonly to: string; readonly family?: Family }
+export type TraceOptions = TraceWish & {
+  readonly from: string
+  readonly to: string
+  readonly family?: Family
+  /** The destination is translated though a node has it, such as the port of a Service: all agents watch. */
+  readonly isTranslated?: boolean
+}
 
 /** What a kernel has found out by trying, such as that a neighbour does not answer, it tells only afterwards. */
 function needsCause({ verdict }: Trace, { refused }: TraceSendReport): boolean {
@@ -172,7 +174,7 @@ function factsOf(watched: Watched, { predictions }: Predicted, to: End): TraceFa
     ...(sent.refused && { refused: sent.refused }),
     predictions,
     sightings: sightingsOf(watched),
-    blind: blindEnds(watch, [pair.from.node, to.node]),
+    blind: blindEnds(watch, [pair.from.node, goalNode(to)]),
   }
 }
 
@@ -215,7 +217,7 @@ export async function withTrace<T>(
   options: TraceOptions,
   use: (run: TraceRun, again: Again) => Promise<T>,
 ): Promise<T> {
-  const { from, to, family, ...wish } = options
+  const { from, to, family, isTranslated, ...wish } = options
   const { pair, node: ownName } = await findEnds(asked, { from, to, ...(family && { family }) })
   // on a node alone its agent is asked, whose name only it knows
   const agents = asked.length === 1 ? asked.map((each) => ({ ...each, node: ownName })) : asked
@@ -223,7 +225,7 @@ export async function withTrace<T>(
   const planned: Probe = { pair, wish, request: probeRequest(pair, wish) }
   const sender = agentOf(agents, pair.from.node!)
   // an end that nobody has may be the address of a Service, behind which is any node
-  const isUnknown = pair.to.node === undefined
+  const isUnknown = goalNode(pair.to) === undefined || isTranslated === true
   await using watch = new Watch(watchers(agents, pair, isUnknown), watchRequest(planned.request))
   const [before] = await Promise.all([predict(agents, planned, endOf(pair.to)), watch.ready()])
   if (watch.blind.length === watch.nodes.size)

@@ -74,7 +74,8 @@ function wayText(title: string, rows: readonly Row[], width: number): string[] {
   return rows.length === 0 ? [] : [`${title}\n${table(columns, rows, { width })}`]
 }
 
-function endText({ addr, pod, node }: End & { readonly hostPod?: string }): string {
+function endText({ addr, pod, node, cidrNode }: End & { readonly hostPod?: string }): string {
+  if (cidrNode !== undefined) return `${addr} (of a pod CIDR of ${cidrNode}, and of no pod that is known)`
   if (pod !== undefined) return `pod ${pod} (${addr}${node === undefined ? '' : ` on ${node}`})`
   return node === undefined ? addr : `${node} (${addr})`
 }

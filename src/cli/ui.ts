@@ -61,6 +61,7 @@ async function agentSource(choice: AgentChoice): Promise<AgentSource> {
     open: () => openAccess(choice),
     maxAgeMs: isCluster ? 30_000 : 1_000,
     answerMs: isCluster ? 6_000 : 3_000,
+    leastPauseMs: isCluster ? 3_000 : 1_000,
   }
 }
 
@@ -70,8 +71,8 @@ function portIn(text: string): number {
   return port
 }
 
-/** Rejects with UsageError when the port that was asked for cannot be had. */
-async function listen(server: UiServer, asked: string | undefined): Promise<number> {
+/** Returns where it listens. Rejects with UsageError when the port that was asked for cannot be had. */
+async function listen(server: UiServer, asked: string | undefined): Promise<string> {
   const port = asked === undefined ? usualPort : portIn(asked)
   try {
     return await server.listen(port)
@@ -104,14 +105,13 @@ ${agentOptionsNote}`,
     const stop = stopRequested()
     const token = randomBytes(tokenBytes).toString('base64url')
     const diagnosis = async (agents: readonly AgentOfNode[]): Promise<DoctorReport> =>
-      doctorJson(await examine(agents, choice, undefined, true))
+      doctorJson(await examine(agents, choice, { isQuiet: true }))
     await using hub = new Hub({ source, version: version(), examine: diagnosis })
     // what cannot be found at all is told at once, and not by a page that stays empty
     await hub.pool.use(() => Promise.resolve())
     const traces = new Traces(async (agents, asked) => runNamed(agents, choice, asked, runSizes))
     await using server = new UiServer({ hub, assets: openAssets(), traces, token })
-    const port = await listen(server, askedPort)
-    const address = `http://127.0.0.1:${port}/#token=${token}`
+    const address = `http://${await listen(server, askedPort)}/#token=${token}`
     print(`${source.name}: ${address}\nCtrl-C ends it`)
     if (open === true) await openInBrowser(address).catch((error: unknown) => complain(`--open: ${messageOf(error)}`))
     await until(stop)

@@ -2,9 +2,10 @@
 import { type ToldProblem } from '#/api/schemas/problem.ts'
 import { problem } from '#/model/problems.ts'
 import { concernOf, extentOf, isOfWay, type Names } from './extent.ts'
-import { type NodeAnswers, type Sign, type Silence } from './types.ts'
+import { routerWordsOf } from './routers.ts'
+import { type NodeAnswers, type RouterWords, type Sign, type Silence } from './types.ts'
 
-type Told = ToldProblem & { readonly node: string }
+type Told = ToldProblem & { readonly node: string; readonly routers: readonly RouterWords[] }
 
 /** What is about an object of the cluster is the same problem, whoever tells it; what is about a node's own kernel, files and pods is not. */
 function identityOf({ code, object, node }: Told): string {
@@ -13,9 +14,10 @@ function identityOf({ code, object, node }: Told): string {
   return isShared ? `${code} ${object}` : `${code} ${object} ${node}`
 }
 
-function toldBy({ node, status, ipam }: NodeAnswers): Told[] {
+function toldBy(answers: NodeAnswers): Told[] {
+  const { node, status, ipam } = answers
   const own = [...(status?.problems ?? []), ...(status?.readiness.reasons ?? []), ...(ipam?.findings ?? [])]
-  return own.map((each) => ({ ...each, node }))
+  return own.map((each) => ({ ...each, node, routers: routerWordsOf(each, answers) }))
 }
 
 function joined(same: readonly Told[], names: Names): Sign {
@@ -23,7 +25,8 @@ function joined(same: readonly Told[], names: Names): Sign {
   const first = same.find(({ node, object }) => object === `node/${node}`) ?? same[0]!
   const { code, object, message, how, remedy } = first
   const nodes = [...new Set(same.map(({ node }) => node))].toSorted()
-  return { code, object, message, how, remedy, nodes, extent: extentOf(first, first.node, names) }
+  const routers = same.flatMap((each) => each.routers)
+  return { code, object, message, how, remedy, nodes, routers, extent: extentOf(first, first.node, names) }
 }
 
 /** `ofObjects` are problems that Node objects show by themselves, whoever tells them. */
@@ -32,7 +35,7 @@ export function ownProblems(
   names: Names,
   ofObjects: readonly ToldProblem[] = [],
 ): Sign[] {
-  const found = ofObjects.map((each) => ({ ...each, node: each.object.replace('node/', '') }))
+  const found = ofObjects.map((each) => ({ ...each, node: each.object.replace('node/', ''), routers: [] }))
   return [...Map.groupBy([...answers.flatMap(toldBy), ...found], identityOf).values()].map((same) =>
     joined(same, names),
   )
@@ -45,7 +48,7 @@ function isSilent({ status }: NodeAnswers): boolean {
 const hangs = (message: string) => ({
   message,
   remedy:
-    'see what its process waits for (its log; /proc/PID/stack of the process; is it stopped, has the node memory?), and restart it: packets go on by what the kernel has meanwhile',
+    'see what its process waits for (its log; /proc/PID/stack of the process; is it stopped, has the node memory?), and restart it: packets go on by what the kernel has meanwhile, and by what routers have learned of it by BGP until they forget it',
 })
 
 function absenceOf({ why, isLate, isStrange }: Silence): { readonly message: string; readonly remedy?: string } {

@@ -250,9 +250,49 @@ test('what a node does to packets in its own kernel explains none that is lost b
   assert.deepEqual(findingsOf([['node-1', contest, broken]]).map(short), [['CW2009 sysctl/net/ipv4/ip_forward', 1]])
 })
 
+test('what a router refuses, since nobody tells it a way any more, follows from what cuts a node off', () => {
+  const mac = told('CW8105', 'neighbour/172.30.1.1', 'its neighbour entry has another MAC')
+  const noWay = (node: string) => told('CW1201', `node/${node}`, `no route to pods of ${node}: BGP tells no way to it`)
+  const lost = [
+    onWire('node-1', 'node-2'),
+    onWire('node-2', 'node-1', { outcome: 'refused', text: '172.30.2.1 refuses' }),
+  ]
+  const problems: Told = [
+    ['node-1', mac, noWay('node-2')],
+    ['node-2', noWay('node-1')],
+  ]
+  assert.deepEqual(findingsOf(problems, lost, 2).map(short), [['CW8105 neighbour/172.30.1.1', 2]])
+})
+
+test('who switches forwarding off is the cause of what a device does not forward, and no other contest is', () => {
+  const last = { node: 'node-1', device: 'eth0', place: 'receive', isExpected: true } as const
+  const text = 'the probe was dropped at eth0 of node-1: net.ipv4.conf.eth0.forwarding is 0'
+  const stopped = packetOf('node-2', 'node-1', { code: 'CW1305', text, last })
+  const routes = told(
+    'CW2009',
+    'node/routes',
+    'somebody deletes routes of Causeway: 10.244.1.0/24 had to be made again',
+  )
+  const sysctl = told('CW2009', 'sysctl/net/ipv4/ip_forward', 'somebody changes it again and again')
+  assert.deepEqual(findingsOf([['node-1', routes, sysctl]], [stopped]).map(short), [
+    ['CW2009 node/routes', 0],
+    ['CW2009 sysctl/net/ipv4/ip_forward', 1],
+  ])
+  assert.deepEqual(findingsOf([['node-1', routes]], [stopped]).map(short), [
+    ['CW2009 node/routes', 0],
+    ['CW1305 node/node-1', 1],
+  ])
+})
+
 test('a packet that is answered when it is sent again tells of a way that loses some', () => {
   const again = wholePacket('node-1', 'node-2')
-  assert.deepEqual(findingsOf([], [onWire('node-1', 'node-2'), again]).map(short), [['CW8102 way/node-1 to node-2', 0]])
+  assert.deepEqual(findingsOf([], [onWire('node-1', 'node-2'), again]).map(short), [['CW8102 way/node-1 to node-2', 1]])
+  // what else is lost between the two, of either family and size, is of the same cause
+  const large = packetOf('node-2', 'node-1', { text: 'lost; a small packet is answered, one of 1450 bytes is not' })
+  const other = { ...onWire('node-1', 'node-2'), family: 6 } as const
+  assert.deepEqual(findingsOf([], [onWire('node-1', 'node-2'), again, other, large]).map(short), [
+    ['CW8102 way/node-1 to node-2', 1],
+  ])
   const lossy = told('CW8102', 'node/node-2')
   const narrow = told('CW8101', 'node/node-2')
   assert.deepEqual(findingsOf([['node-1', lossy, narrow]], [onWire('node-1', 'node-2'), again]).map(short), [
@@ -300,7 +340,7 @@ test('whatever is told, each sign is in one finding, and no finding is below ano
       (problems, packets, parts) => {
         const answers = clusterOf(4, problems)
         const signs = [...ownProblems(answers, namesIn(answers)), ...lostPackets(packets)]
-        const findings = arrange(signs, { ways: new Set(), size: new Set(), parts })
+        const findings = arrange(signs, { ways: new Set(), part: new Set(), size: new Set(), parts })
         const objects = findings.flatMap(({ code, objects: all }) => all.map((object) => `${code} ${object}`))
         // the same code and object at two nodes are two
         const most = new Map<string, number>()

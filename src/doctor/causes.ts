@@ -9,7 +9,8 @@ import { natureOf, rankOf } from './ranks.ts'
 import { joinedRemedies } from './remedies.ts'
 import { type Finding, type Loss, type Sign } from './types.ts'
 import { type Parts } from './parts.ts'
-import { brokenWays, endsOf, type Reach, type WayGroup } from './ways.ts'
+import { routerTexts } from './routers.ts'
+import { brokenWays, endsOf, type Reach, type WayGroup, type WayHarm } from './ways.ts'
 
 /** What became of a packet is never a cause, whichever code it has. */
 const rank = ({ code, loss }: Sign): number => rankOf(loss === undefined ? natureOf(code).rank : 'packet')
@@ -101,7 +102,7 @@ function causesOf(signs: readonly Sign[]): Map<Sign, Sign> {
   find(losses, made)
   const met = [...new Set(losses.flatMap((loss) => found.get(loss) ?? []))]
   find(
-    made.filter((sign) => !found.has(sign) && !met.includes(sign)),
+    made.filter((sign) => !found.has(sign)),
     met,
   )
   for (const sign of told.filter(isSeen)) {
@@ -113,16 +114,21 @@ function causesOf(signs: readonly Sign[]): Map<Sign, Sign> {
     losses.filter((loss) => !found.has(loss)),
     told.filter(isSeen),
   )
+  // of a way that loses some packets, each that was lost says the same
+  const lossy = losses.filter((loss) => loss.code === 'CW8102' && !found.has(loss))
+  for (const [first, ...others] of Map.groupBy(lossy, ({ object }) => object).values())
+    for (const other of others) found.set(other, first!)
   return found
 }
 
-/** Limits that many nodes reach together, since their number is what fills them: it is mended alike on all. */
-const ofManyNodes = new Set(['CW8107'])
+/** What many nodes meet together: a limit that their number fills, or an API server that answers none of them. It is mended once, or alike on all. */
+const ofManyNodes = new Set(['CW6002', 'CW8107'])
 
 /** What one maker did to one node, such as a route for each family, is one cause. */
 function groupOf(sign: Sign): unknown {
-  const { code, nodes, extent } = sign
+  const { code, nodes, extent, maker } = sign
   if (ofManyNodes.has(code)) return code
+  if (maker !== undefined) return JSON.stringify([code, maker])
   const { rank: own, does } = natureOf(code)
   return own === 'made' && does.length > 0 ? JSON.stringify([code, nodes, extent.at, extent.peers, extent.pods]) : sign
 }
@@ -178,17 +184,22 @@ function findingOfParts(parts: Parts, signs: readonly Sign[], below: readonly Si
   }
 }
 
+const packetsOf: Readonly<Record<WayHarm, string>> = { ways: 'packets', part: 'some packets', size: 'large packets' }
+
 /** Of ways that are broken one sign stands for all: of those of one node the one that is about it, or words for all of them. */
-function findingOfWays({ node, parts, signs }: WayGroup, below: readonly Sign[]): Finding {
+function findingOfWays({ harm, isOfRouters, node, parts, signs }: WayGroup, below: readonly Sign[]): Finding {
   if (parts !== undefined) return findingOfParts(parts, signs, below)
+  if (isOfRouters === true) {
+    const texts = routerTexts(signs, harm === 'size')
+    return { ...findingOf(signs, []), ...texts, consequences: consequencesOf(texts.message, [...signs, ...below]) }
+  }
   const object = `node/${node}`
   const first = signs.find((each) => each.object === object) ?? signs[0]!
   const nodes = unique(signs.flatMap((each) => each.nodes)).toSorted()
   if (node === undefined || first.object === object)
     return { ...findingOf([first], [...signs.filter((each) => each !== first), ...below]), nodes }
   const others = unique(signs.flatMap(endsOf).filter((each) => each !== node)).join(', ')
-  const size = first.loss?.isOfSize === true ? 'large packets' : 'packets'
-  const message = `${size} between ${node} and all others that were tried (${others}) are lost`
+  const message = `${packetsOf[harm]} between ${node} and all others that were tried (${others}) are lost`
   const finding = findingOf([first], [])
   return {
     ...finding,

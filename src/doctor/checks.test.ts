@@ -73,6 +73,29 @@ test('a neighbour entry with a MAC that the node has not counts only where packe
   assert.deepEqual(neighbourSigns(pair({}, { neighbours: [router] })), [])
 })
 
+test('another machine with the address of a node is one finding, however many nodes have asked for it', () => {
+  const learned = (node: string, mac: string, state = 'stale') =>
+    factsOf(node, {
+      neighbours: ['node-1', 'node-2', 'node-3', 'node-4']
+        .filter((other) => other !== node)
+        .map((other) => ({
+          device: 'eth0',
+          addr: `172.30.1.1${other.slice(-1)}`,
+          mac: other === 'node-1' ? mac : macOf(other),
+          state: other === 'node-1' ? state : 'reachable',
+        })),
+    })
+  const packets = [packetOf('node-2', 'node-1'), packetOf('node-3', 'node-1'), wholePacket('node-2', 'node-3')]
+  const found = (state: string) =>
+    diagnose(
+      withFacts(clusterOf(4), (node) => learned(node, '02:00:5e:00:53:01', node === 'node-2' ? 'reachable' : state)),
+      packets,
+    ).findings.map(({ code, objects, nodes }) => `${code} ${objects.join(' ')} ${nodes.join(' ')}`)
+  assert.deepEqual(found('stale'), ['CW8105 neighbour/172.30.1.11 node-2 node-3'])
+  // set by hand at each node, each is its own
+  assert.equal(found('permanent').length, 2)
+})
+
 test('a network that answers for all nodes with one MAC is no fault; a single strange one among right ones may be', () => {
   const learned = (macs: Readonly<Record<string, string>>) =>
     withFacts(clusterOf(3), (node) =>
@@ -235,4 +258,16 @@ test('where kernels do not say why they drop, counts of wrong checksums that gro
   assert.deepEqual(found(after(3), [tcp, wholePacket('node-1', 'node-2')]), ['CW8103 node/node-1'])
   assert.deepEqual(found(after(1), [tcp, wholePacket('node-1', 'node-2')]), ['CW6102 way/node-1 to node-2'])
   assert.deepEqual(found(after(3), [tcp, packetOf('node-1', 'node-2')]), ['CW6102 way/node-1 to node-2'])
+})
+
+test('what an agent of an earlier release does not answer is one note, and of several such agents too', () => {
+  const silences = [
+    { what: 'facts of its kernel', why: 'it answers 404: no such request' },
+    { what: 'ipam check', why: 'it answers 404: no such request' },
+  ]
+  const old = clusterOf(3).map((each) => (each.node === 'node-1' ? each : { ...each, silences }))
+  const texts = diagnose(old, []).notes.map(({ nodes, text }) => `${nodes.join(' ')}: ${text}`)
+  assert.deepEqual(texts, [
+    'node-2 node-3: 2 nodes (node-2, node-3) did not answer everything: facts of its kernel: it answers 404: no such request; ipam check: it answers 404: no such request',
+  ])
 })

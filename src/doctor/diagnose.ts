@@ -5,7 +5,7 @@ import { cutFromApi, ownProblems, silentAgents } from './agents.ts'
 import { arrange } from './causes.ts'
 import { deadNodes, withLostAtDead } from './dead.ts'
 import { namesIn } from './extent.ts'
-import { blamedCauses, lostPackets, packetNotes } from './losses.ts'
+import { blamedCauses, blamedCode, lossyWays, lostPackets, packetNotes } from './losses.ts'
 import { reachOf } from './ways.ts'
 import { checksumSigns } from './checksums.ts'
 import { clockSigns } from './clocks.ts'
@@ -17,13 +17,20 @@ import { withoutRefusals } from './refusals.ts'
 import { settingSigns } from './settings.ts'
 import { type Diagnosis, type FollowedPacket, type NodeAnswers, type Note } from './types.ts'
 
+export type Besides = {
+  /** What the objects of the API say. */
+  readonly ofObjects?: readonly ToldProblem[]
+  /** Packets between the addresses of nodes. */
+  readonly ofNodes?: readonly FollowedPacket[]
+}
+
 export function diagnose(
   answers: readonly NodeAnswers[],
   followed: readonly FollowedPacket[],
-  ofObjects: readonly ToldProblem[] = [],
+  { ofObjects = [], ofNodes = [] }: Besides = {},
 ): Diagnosis {
   const names = namesIn(answers)
-  const dead = deadNodes(answers, followed)
+  const dead = deadNodes(answers, [...followed, ...ofNodes])
   const packets = withLostAtDead(followed, dead)
   const own = withoutRefusals(ownProblems(answers, names, ofObjects), answers, packets)
   const told = [
@@ -35,9 +42,12 @@ export function diagnose(
     ...programSigns(answers),
     ...settingSigns(answers),
     ...clockSigns(answers),
-    ...checksumSigns(answers, packets),
+    ...checksumSigns(answers, [...packets, ...ofNodes]),
   ]
-  const signs = [...told, ...blamedCauses(packets, told), ...lostPackets(packets)]
+  // a node may refuse what is for itself: of that only wrong checksums say something of the way
+  const spoiled = ofNodes.filter((packet) => blamedCode(packet) === 'CW8103')
+  const lost = [...packets, ...spoiled]
+  const signs = [...told, ...blamedCauses(lost, told), ...lossyWays(packets, told), ...lostPackets(lost)]
   const { findings, notes } = withLeftovers(arrange(signs, reachOf(packets, answers)), leftoversIn(answers))
   return { findings, notes: [...packetNotes(packets), ...own.notes, ...partNotes(answers), ...notes] }
 }
@@ -45,7 +55,9 @@ export function diagnose(
 /** Parts of an answer that an agent did not give: what depends on them was not looked at. */
 function partNotes(answers: readonly NodeAnswers[]): Note[] {
   const silences = answers.flatMap(({ node, status, silences: all }) =>
-    status === undefined ? [] : all.map(({ what, why }) => ({ node, text: `${what}: ${why}` })),
+    status === undefined || all.length === 0
+      ? []
+      : [{ node, text: all.map(({ what, why }) => `${what}: ${why}`).join('; ') }],
   )
   return [...Map.groupBy(silences, ({ node, text }) => text.replaceAll(node, '')).values()].map((same) => {
     const nodes = same.map(({ node }) => node)

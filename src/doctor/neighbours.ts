@@ -47,6 +47,8 @@ function wrongMac(node: string, neighbour: Neighbour, owners: readonly Owner[]):
       nodes: [node],
       extent: { at: node, peers: [owner.node] },
       needs: 'loss',
+      // whoever answers for the address has told it to all that have asked
+      ...(state !== 'permanent' && { maker: `${addr} ${mac}` }),
     },
   ]
 }

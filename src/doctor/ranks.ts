@@ -56,7 +56,8 @@ const natures: Readonly<Record<string, Nature>> = {
   CW1111: cutsOff,
   CW1112: cutsOff,
   CW1113: cutsOff,
-  CW1201: nature('state', 'here', { isOf: ['ways', 'sessions'], does: ['ways'] }),
+  // what has no route of the network's goes by that to all other addresses
+  CW1201: nature('state', 'leaving', { isOf: ['ways', 'sessions'], does: ['ways'] }),
   CW1202: narrows,
   CW1203: stopsHere,
   CW1204: nature('state', 'anywhere', { isOf: ['sessions'] }),
@@ -92,6 +93,8 @@ const natures: Readonly<Record<string, Nature>> = {
   CW3304: nature('made', 'here', { does: ['ways', 'size', 'sessions'] }),
   CW4109: nature('made', 'anywhere', { does: ['sessions'] }),
   CW4110: nature('made', 'anywhere', { does: ['sessions'] }),
+  // routers forget what an agent has told them once its sessions end
+  CW6001: nature('made', 'anywhere', { does: ['sessions'] }),
   CW6002: nature('state', 'anywhere', { isOf: ['ways', 'api'] }),
   CW6003: nature('made', 'anywhere', { does: ['ways', 'sessions', 'api'] }),
   CW6101: stopsHere,
@@ -124,16 +127,27 @@ export function natureOf(code: string): Nature {
 
 export const rankOf = (rank: Rank): number => ranks[rank]
 
+type Closer = { readonly code: string; readonly object?: RegExp }
+const closerBy = (...codes: readonly string[]): Closer[] => codes.map((code) => ({ code }))
+
+/** The sysctls by which a node forwards; that of a device follows those of all. */
+const ofForwarding = /^sysctl\/net\/ipv[46]\/.*forward/
+
 /** What a trace calls by the name of the state that it meets, agents and facts may call by that of its cause. */
-const closer: Readonly<Record<string, readonly string[]>> = {
-  CW1304: ['CW1108', 'CW1203', 'CW1301', 'CW1302', 'CW1303'],
-  CW2002: ['CW2009'],
-  CW3111: ['CW3115'],
-  CW7001: ['CW7006', 'CW7004'],
-  CW7006: ['CW7004'],
+const closer: Readonly<Record<string, readonly Closer[]>> = {
+  CW1304: closerBy('CW1108', 'CW1203', 'CW1301', 'CW1302', 'CW1303'),
+  CW1305: [
+    { code: 'CW2009', object: ofForwarding },
+    { code: 'CW2002', object: ofForwarding },
+  ],
+  CW2002: [{ code: 'CW2009', object: /^sysctl\// }],
+  CW3111: closerBy('CW3115'),
+  CW7001: closerBy('CW7006', 'CW7004'),
+  CW7006: closerBy('CW7004'),
 }
 
-/** Whether a problem of this code is what a trace blames with that one. */
-export function isNamed(code: string, blamed: string | undefined): boolean {
-  return blamed !== undefined && (code === blamed || ownValue(closer, blamed)?.includes(code) === true)
+/** Whether a problem of this code and object is what a trace blames with that code. */
+export function isNamed({ code, object }: { code: string; object: string }, blamed: string | undefined): boolean {
+  if (blamed === undefined || code === blamed) return code === blamed
+  return ownValue(closer, blamed)?.some((each) => each.code === code && (each.object?.test(object) ?? true)) === true
 }

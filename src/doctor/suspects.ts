@@ -1,13 +1,16 @@
 // Ways of which something may be wrong, and of which no packet has said so: a packet is sent on each of them, so that what is found is found by
 // packets. Pure.
+import { blamedCode, isLost } from './losses.ts'
 import { neighbourSigns } from './neighbours.ts'
 import { natureOf } from './ranks.ts'
 import { type Names } from './extent.ts'
 import { ownProblems } from './agents.ts'
-import { type NodeAnswers, type PlannedPacket } from './types.ts'
+import { type FollowedPacket, type NodeAnswers, type PacketEnd, type PlannedPacket } from './types.ts'
 import { wayPackets } from './ring.ts'
 
 const mostSuspects = 16
+/** Pairs of nodes of which packets are followed from address to address. */
+const mostNodePairs = 4
 
 type Way = { readonly from: string; readonly to: string }
 
@@ -49,4 +52,19 @@ export function suspectPackets(
     return true
   })
   return wanted.slice(0, mostSuspects)
+}
+
+/**
+ * Echoes between the addresses of nodes, where no way leads to their pods: what keeps the routers from telling one, such as wrong checksums, spoils
+ * these too.
+ */
+export function nodeEchoes(packets: readonly FollowedPacket[]): PlannedPacket[] {
+  const end = ({ node }: PacketEnd): PacketEnd => ({ name: node, node, isPod: false })
+  const cut = packets.filter((packet) => isLost(packet) && blamedCode(packet) === 'CW1201')
+  const pairs = Map.groupBy(cut, ({ from, to }) => [from.node, to.node].toSorted().join(' '))
+  return [...pairs.values()]
+    .map(([first]) => first!)
+    .filter(({ from, to }) => from.node !== to.node)
+    .slice(0, mostNodePairs)
+    .map(({ from, to, family }) => ({ from: end(from), to: end(to), family, protocol: 'icmp' }))
 }

@@ -72,7 +72,14 @@ export type Sign = ToldProblem & {
   readonly needs?: 'loss' | 'blame'
   /** It is a packet that was followed and lost. */
   readonly loss?: Loss
+  /** What made it, where that is known to be the same at several nodes: those of one code and one maker are one finding. */
+  readonly maker?: string
+  /** What routers say of the packets that it is about. */
+  readonly routers?: readonly RouterWords[]
 }
+
+/** What an ICMP error said, and the address that it came from. */
+export type RouterWords = { readonly by: string; readonly why: string; readonly mtuBytes?: number }
 
 export type Loss = {
   /** Which packet it was. */

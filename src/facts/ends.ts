@@ -2,6 +2,8 @@
 import { type TraceEnd, type TraceEndsReport } from '#/api/schemas/trace-send.ts'
 import { Addr, families } from '#/lib/addr.ts'
 import { didYouMean } from '#/lib/nearest.ts'
+import { cidrNodeOf, type NodeCIDR } from '#/predict/cidr-node.ts'
+import { prefixIn } from './parsed.ts'
 import { depsOf, nodesOf, type ToldNode } from './told-node.ts'
 
 type Pod = { readonly pod: string; readonly node: string; readonly addrs: readonly Addr[] }
@@ -35,7 +37,18 @@ function endOf(all: readonly ToldNode[], addr: Addr): TraceEnd {
   if (pod) return { addr: String(addr), pod: pod.pod, node: pod.node }
   const node = all.find(({ facts }) => facts.namespaces[0]?.addresses.some((each) => each.addr === String(addr)))
   const known = node?.status.node ?? [...nodesOf(all)].find(([, addrs]) => addrs.some((each) => each.equals(addr)))?.[0]
-  return { addr: String(addr), ...(known !== undefined && { node: known }) }
+  const cidrNode = known === undefined ? cidrNodeOf(cidrsOf(all), addr) : undefined
+  return {
+    addr: String(addr),
+    ...(known !== undefined && { node: known }),
+    ...(cidrNode !== undefined && { cidrNode }),
+  }
+}
+
+/** Nodes say which CIDRs they have, and which they know of others. */
+function* cidrsOf(all: readonly ToldNode[]): Generator<NodeCIDR> {
+  for (const { status } of all) for (const cidr of status.podCIDRs) yield { node: status.node, cidr: prefixIn(cidr) }
+  for (const { status } of all) for (const { node, podCIDR } of status.verdicts) yield { node, cidr: prefixIn(podCIDR) }
 }
 
 /** Where a node is the sender, with the address that its kernel would send from. */

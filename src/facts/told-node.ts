@@ -8,6 +8,7 @@ import { type Verdict } from '#/model/verdict.ts'
 import { type PredictDeps, type PredictPod, type PredictPrograms } from '#/predict/context.ts'
 import { flannelViewOf } from './flannel.ts'
 import { addrIn, FactsError, prefixIn } from './parsed.ts'
+import { lookUpsIn } from './program-maps.ts'
 import { FactsView } from './view.ts'
 
 export type ToldNode = {
@@ -70,9 +71,15 @@ const podsOf = ({ status }: ToldNode): PredictPod[] =>
     datapath: isDatapathName(datapath) ? datapath : 'bridge',
   }))
 
-function programsOf({ facts: { programs } }: ToldNode): PredictPrograms | undefined {
+function programsOf({ facts: { programs, programMaps } }: ToldNode): PredictPrograms | undefined {
   const own = programs.filter(({ isOurs }) => isOurs)
-  return own.length === 0 ? undefined : { isAttached: (device) => own.some((each) => each.device === device) }
+  if (own.length === 0 && programMaps === undefined) return undefined
+  const isAt = (device: string, hook: string): boolean =>
+    own.some((each) => each.device === device && each.hook === hook)
+  return {
+    isAttached: (device) => isAt(device, 'ingress') && isAt(device, 'egress'),
+    ...lookUpsIn(programMaps),
+  }
 }
 
 const settingOf = ({ facts }: ToldNode, name: string): string | undefined => facts.settings[name]
@@ -92,6 +99,7 @@ export function depsOf(node: ToldNode, all: readonly ToldNode[]): PredictDeps {
   const nodes = nodesOf(all)
   const verdicts = status.verdicts.map(verdictOf)
   const pods = podsOf(node)
+  const programs = programsOf(node)
   const flannel = flannelViewOf(status)
   const openPods = new Map<string, FactsView>()
   return {
@@ -110,7 +118,7 @@ export function depsOf(node: ToldNode, all: readonly ToldNode[]): PredictDeps {
     vxlanPort: status.observes?.port ?? Number(settingOf(node, 'CAUSEWAY_VXLAN_PORT') ?? 8472),
     podDevice: () => status.observes?.podDevice ?? bridgeName,
     ...(flannel && { flannel }),
-    programs: () => programsOf(node),
+    programs: () => programs,
     policy: {
       // what policies say is in the chains of the kernel, which are followed like all others
       state: () => ({ kind: 'off' }),

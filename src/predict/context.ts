@@ -44,6 +44,8 @@ export type PredictPrograms = {
   readonly isAttached: (hostDevice: string) => boolean
   /** Absent: what their maps hold is not known. */
   readonly lookUp?: (map: MapName, key: Uint8Array) => Uint8Array | undefined
+  /** What denies, by its number in the maps of network policies; undefined where that is not known. Absent: nor is what these maps hold. */
+  readonly denialText?: (rule: number) => string | undefined
 }
 
 export type PredictDeps = {

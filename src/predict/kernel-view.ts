@@ -47,8 +47,8 @@ export interface KernelView extends Disposable {
   lookUp(lookup: WayLookup): WayAnswer
   /** Routes by others than Causeway, of all tables, that drop packets. */
   droppingRoutes(): Promise<readonly Route[]>
-  /** undefined: the kernel knows nothing of the neighbour. */
-  neighbour(device: Device, addr: Addr): Promise<ViewNeighbour | undefined>
+  /** undefined: the kernel knows nothing of the neighbour. `patienceMs`: how long one that has not answered yet is waited for. */
+  neighbour(device: Device, addr: Addr, patienceMs?: number): Promise<ViewNeighbour | undefined>
   /** As `neighbour`, of what is known now. */
   neighbourNow(device: Device, addr: Addr): ViewNeighbour | undefined
   /** The tunnel ends that a VXLAN device itself has for a MAC. */

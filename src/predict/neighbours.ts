@@ -1,7 +1,8 @@
 // Whether a namespace's kernel has the MAC of a next hop, and the right one.
 import { type Addr } from '#/lib/addr.ts'
 import { neighbourStep } from '#/trace/predict-neighbour.ts'
-import { type PredictedStep } from '#/trace/predict-steps.ts'
+import { type At, nobodyStep, type PredictedStep } from '#/trace/predict-steps.ts'
+import { type Prediction } from './context.ts'
 import { type Device, type KernelView } from './kernel-view.ts'
 
 export type NeighbourQuestion = {
@@ -28,4 +29,18 @@ export async function neighbourOf(kernel: KernelView, question: NeighbourQuestio
     isPermanent: state === 'permanent',
     flush: pod === undefined ? command : `in the namespace of pod ${pod}: ${command}`,
   })
+}
+
+/** Who has an address answers at once on the bridge of a node. */
+const bridgeAnswerMs = 200
+
+/** Tells the step of a packet to an address of this node's pods that no pod has; `kernel` is that of the namespace that sends it to a device. */
+export async function nobodyOn(
+  { deps, packet }: Pick<Prediction, 'deps' | 'packet'>,
+  kernel: KernelView,
+  { device, pod }: { readonly device: Device; readonly pod?: string },
+): Promise<PredictedStep> {
+  const neighbour = await kernel.neighbour(device, packet.dst, bridgeAnswerMs)
+  const at = { device: device.name, ...(pod !== undefined && { pod }) } satisfies At
+  return nobodyStep({ at, node: deps.nodeName, addr: String(packet.dst), ...(neighbour && { neighbour }) })
 }

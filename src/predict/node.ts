@@ -2,17 +2,18 @@
 import { type Addr } from '#/lib/addr.ts'
 import { withoutFingerprint } from '#/obstacles/firewall/one-packet.ts'
 import { fdbStep, portStep } from '#/trace/predict-bridge.ts'
-import { frameFit, routeFit } from '#/trace/predict-mtu.ts'
-import { deadDevice, noOwnerStep, nobodyStep, passes, stops } from '#/trace/predict-steps.ts'
+import { frameFit, learnedMend, routeFit, sendingMtu } from '#/trace/predict-mtu.ts'
+import { deadDevice, noOwnerStep, passes, stops } from '#/trace/predict-steps.ts'
 import { sent } from '#/trace/predict-way.ts'
 import { factsOf, type PredictPod, type Prediction } from './context.ts'
 import { type Crossing, type Firewalls, isBridgeFiltered } from './firewalls.ts'
 import { type Device, type ViewLink } from './kernel-view.ts'
-import { neighbourOf } from './neighbours.ts'
+import { neighbourOf, nobodyOn } from './neighbours.ts'
 import { podMacOf, receiveInPod, deliver } from './pods.ts'
 import { policyOf } from './policies.ts'
+import { deniedByMaps } from './program-policy.ts'
 import { isBridged, othersAt } from './programs.ts'
-import { ask, type Hop, isLocal, lookupOf } from './routes.ts'
+import { ask, type Hop, isLocal, lookupOf, plannedWay } from './routes.ts'
 import { isOfIpvs, translateDestination } from './services.ts'
 import { sendByFdb } from './flannel-tunnel.ts'
 import { sendOuter } from './tunnel.ts'
@@ -143,10 +144,11 @@ function deviceStep({ name, isUp }: ViewLink) {
 }
 
 function fitRoute(prediction: Prediction, hop: Hop, out: ViewLink | undefined, isOwn: boolean): void {
-  const mtuBytes = hop.mtuBytes ?? out?.mtuBytes
-  if (mtuBytes === undefined) return
-  const of = hop.mtuBytes === undefined ? `device ${hop.device.name}` : 'the route'
-  prediction.add(routeFit(factsOf(prediction.packet), { at: { device: hop.device.name }, mtuBytes, of }, isOwn))
+  if (out === undefined) return
+  const mtu = sendingMtu(hop, out)
+  // of the world outside nobody has planned anything
+  const mend = plannedWay(prediction, prediction.packet.dst) === undefined ? {} : learnedMend(mtu)
+  prediction.add(routeFit(factsOf(prediction.packet), { at: { device: hop.device.name }, ...mtu }, isOwn, mend))
 }
 
 /** The source that the packet has from here on, where it is replaced. */
@@ -177,11 +179,11 @@ async function toOwnPod(prediction: Prediction, firewalls: Firewalls, hop: Hop):
   const { packet } = prediction
   const pod = prediction.podWith(packet.dst)
   if (pod === undefined) {
-    prediction.add(nobodyStep(String(packet.dst), { device: hop.device.name }))
+    prediction.add(await nobodyOn(prediction, prediction.kernel, hop))
     return
   }
   prediction.add(answerStep(prediction, firewalls, pod))
-  await policyOf(prediction, pod, 'ingress')
+  if (await policyOf(prediction, pod, 'ingress')) prediction.add(deniedByMaps(prediction, pod, 'ingress'))
   const expectedMac = podMacOf(prediction, pod)
   prediction.add(
     await neighbourOf(prediction.kernel, {
@@ -265,6 +267,6 @@ export async function bridged(
   if (iif && oif) await cross({ hook: 'forward', layer: 'bridge', iif, oif })
   if (oif) await cross({ hook: 'postrouting', layer: 'bridge', oif })
   prediction.add(firewalls.summary())
-  await policyOf(prediction, to, 'ingress')
+  if (await policyOf(prediction, to, 'ingress')) prediction.add(deniedByMaps(prediction, to, 'ingress'))
   await overBridge(prediction, firewalls, to)
 }

@@ -1,13 +1,15 @@
 // The parts of the way that are in a pod's namespace: what the sender's kernel does, and what the receiver's.
 import { type Addr } from '#/lib/addr.ts'
-import { frameFit, routeFit } from '#/trace/predict-mtu.ts'
+import { type WayAnswer } from '#/wire/netlink/route-lookup.ts'
+import { type FitFacts, frameFit, learnedMend, routeFit, sendingMtu } from '#/trace/predict-mtu.ts'
 import { type Step } from '#/trace/types.ts'
-import { type At, type Mend, nobodyStep, passes, stops } from '#/trace/predict-steps.ts'
+import { type RouteFacts } from '#/trace/predict-route.ts'
+import { type At, type Mend, passes, stops } from '#/trace/predict-steps.ts'
 import { intoPod, outOfPod, received, sent } from '#/trace/predict-way.ts'
 import { factsOf, type PredictPod, type Prediction } from './context.ts'
 import { Firewalls } from './firewalls.ts'
 import { type KernelView, type ViewLink } from './kernel-view.ts'
-import { neighbourOf } from './neighbours.ts'
+import { neighbourOf, nobodyOn } from './neighbours.ts'
 import { hopOf, incomingFacts, isLocal, lookupOf, podRouteStep } from './routes.ts'
 
 /** Opens the pod's namespace; undefined, and a step, when there is none. */
@@ -81,7 +83,8 @@ export async function sendFromPod(
   const answer = kernel.lookUp(lookup)
   const hop = hopOf(answer, nameOf)
   const at: At = { device: hop?.device.name ?? link.name, pod: pod.pod }
-  const isPassed = prediction.add(podRouteStep(kernel, answer, lookup, { at, nameOf }))
+  const obstacle = missingRoute(prediction, pod, answer)
+  const isPassed = prediction.add(podRouteStep(kernel, answer, lookup, { at, nameOf }, obstacle && { obstacle }))
   if (isLocal(answer)) {
     prediction.way.push(...sent('lo', pod.pod), ...received('lo', pod.pod))
     return { kind: 'delivered' }
@@ -98,18 +101,15 @@ export async function sendFromPod(
   for (const hook of ['output', 'postrouting'] as const)
     prediction.add(await firewalls.cross({ packet, hook, layer: 'ip', purpose: 'pods', oif: hop.device }))
   prediction.add(firewalls.summary())
-  const mtu =
-    hop.mtuBytes === undefined
-      ? { mtuBytes: link.mtuBytes, of: `device ${link.name}` }
-      : { mtuBytes: hop.mtuBytes, of: 'the route' }
-  prediction.add(routeFit(factsOf(packet), { at, ...mtu }, true, lowMend(prediction, pod, mtu.mtuBytes)))
+  const mtu = sendingMtu(hop, link)
+  prediction.add(routeFit(factsOf(packet), { at, ...mtu }, true, lowMend(prediction, pod, mtu)))
   const nextHop = hop.gateway ?? packet.dst
   const expectedMac = macOf(nextHop, hop.gateway !== undefined)
   const who = hop.gateway ? 'the gateway' : (prediction.podWith(packet.dst)?.pod ?? 'the receiver')
   const isNobodys = hop.gateway === undefined && prediction.isNobodys(packet.dst)
   prediction.add(
     isNobodys
-      ? nobodyStep(String(packet.dst), at)
+      ? await nobodyOn(prediction, kernel, { device: hop.device, pod: pod.pod })
       : await neighbourOf(kernel, {
           device: hop.device,
           addr: nextHop,
@@ -124,11 +124,22 @@ export async function sendFromPod(
   return { kind: hop.gateway ? 'gateway' : 'link', mac: link.mac }
 }
 
-/** What mends an MTU of a pod's route that is lower than planned. */
-function lowMend(prediction: Prediction, pod: PredictPod, mtuBytes: number): Mend {
+/** Every pod has a route to all pods of the cluster. */
+function missingRoute(prediction: Prediction, { pod }: PredictPod, answer: WayAnswer): RouteFacts['obstacle'] {
+  const { deps, packet } = prediction
+  if (answer.kind !== 'refused' || answer.code !== 'ENETUNREACH' || deps.flannel) return undefined
+  if (!deps.clusterCIDRs.some((cidr) => cidr.contains(packet.dst))) return undefined
+  const remedy = `delete pod ${pod}, so that it is made anew`
+  return { code: 'CW3114', what: `no route of pod ${pod} leads to ${packet.dst}`, remedy }
+}
+
+/** What mends an MTU of a pod's route, or of the way, that is lower than planned. */
+function lowMend(prediction: Prediction, pod: PredictPod, mtu: Omit<FitFacts, 'at'>): Mend {
+  const { mtuBytes, isLearned } = mtu
   const verdict = prediction.verdictOf(prediction.packet.dst)
   const planned = verdict === undefined || verdict.way === 'none' ? undefined : verdict.mtuBytes
   if (planned === undefined || planned <= mtuBytes || prediction.packet.sizeBytes > planned) return {}
+  if (isLearned) return learnedMend(mtu)
   return { code: 'CW3111', remedy: `the plan has ${planned}: ${podMtuRemedy(pod.pod)}` }
 }
 
@@ -163,7 +174,10 @@ export async function receiveInPod(prediction: Prediction, pod: PredictPod): Pro
   const lookup = lookupOf(packet, link)
   const answer = kernel.lookUp(lookup)
   const incoming = incomingFacts(kernel, packet.src, link)
-  if (!prediction.add(podRouteStep(kernel, answer, lookup, { at, nameOf }, { ...incoming, isOurs: false }))) return
+  if (
+    !prediction.add(podRouteStep(kernel, answer, lookup, { at, nameOf }, { incoming: { ...incoming, isOurs: false } }))
+  )
+    return
   const firewalls = new Firewalls(prediction, { name: pod.pod, kernel })
   for (const hook of ['prerouting', 'input'] as const)
     prediction.add(await firewalls.cross({ packet, hook, layer: 'ip', purpose: 'pods', iif: link, isLocal: true }))

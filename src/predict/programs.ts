@@ -21,11 +21,11 @@ import { wayName } from '#/wire/bpf/words.ts'
 import { type PredictPod, type Prediction } from './context.ts'
 import { type Device } from './kernel-view.ts'
 
-function value(prediction: Prediction, map: MapName, key: Uint8Array): Uint8Array | undefined {
+export function value(prediction: Prediction, map: MapName, key: Uint8Array): Uint8Array | undefined {
   return prediction.deps.programs()?.lookUp?.(map, key)
 }
 
-function podEntry(prediction: Prediction, addr: Addr) {
+export function podEntry(prediction: Prediction, addr: Addr) {
   const key = (addr.family === 4 ? addr4Struct : addr6Struct).encode({ addr: addr.toBytes() })
   const bytes = value(prediction, addr.family === 4 ? 'cw_pods4' : 'cw_pods6', key)
   return bytes && podStruct.decode(bytes)
@@ -36,6 +36,12 @@ function nodeEntry(prediction: Prediction, addr: Addr) {
   const key = (addr.family === 4 ? prefix4Struct : prefix6Struct).encode({ length: addr.bits, addr: addr.toBytes() })
   const bytes = value(prediction, addr.family === 4 ? 'cw_nodes4' : 'cw_nodes6', key)
   return bytes && nodeStruct.decode(bytes)
+}
+
+/** Whether programs carry what goes to the node that owns an address. */
+export function isCarried(prediction: Prediction, addr: Addr): boolean {
+  const way = nodeEntry(prediction, addr)?.way ?? ways.none
+  return way !== ways.none && way !== ways.local
 }
 
 const mapped = Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff)

@@ -29,6 +29,8 @@ export type Hop = {
   readonly device: Device
   readonly gateway?: Addr
   readonly mtuBytes?: number
+  /** The MTU is not of the route that matches: routers have told the kernel of it. */
+  readonly isLearned?: true
   readonly route: Route
 }
 
@@ -42,9 +44,14 @@ export function hopOf(answer: WayAnswer, nameOf: (index: number) => string): Hop
     device: { index: hop.oif, name: nameOf(hop.oif) },
     ...(hop.gateway && { gateway: hop.gateway }),
     ...(chosen.mtuBytes !== undefined && { mtuBytes: chosen.mtuBytes }),
+    ...(hasLearned(answer) && { isLearned: true as const }),
     // what encapsulates is told of the route that matches
     route: { ...chosen, ...(answer.route?.encap && { encap: answer.route.encap }) },
   }
+}
+
+function hasLearned({ route, chosen }: Extract<WayAnswer, { kind: 'way' }>): boolean {
+  return route !== undefined && chosen?.mtuBytes !== undefined && chosen.mtuBytes < (route.mtuBytes ?? Infinity)
 }
 
 export const isLocal = (answer: WayAnswer): boolean =>
@@ -94,20 +101,20 @@ function equalWays(
   }
 }
 
-/** In a pod's namespace, where nothing of ours is to be judged. */
+/** In a pod's namespace, where no rules or tables of others are to be judged. */
 export function podRouteStep(
   kernel: KernelView,
   answer: WayAnswer,
   lookup: WayLookup,
   { at, nameOf }: { readonly at: At; readonly nameOf: (index: number) => string },
-  incoming?: RouteFacts['incoming'],
+  more: Pick<RouteFacts, 'incoming' | 'obstacle'> = {},
 ) {
   return routeStep({
     at,
     family: lookup.dst.family,
     command: `in the namespace of pod ${at.pod}: ${lookupCommand(lookup)}`,
     answer: answerFacts(kernel, answer, lookup, nameOf),
-    ...(incoming && { incoming }),
+    ...more,
   })
 }
 
@@ -136,6 +143,7 @@ export function incomingFacts(kernel: KernelView, src: Addr, iif: Device): NonNu
     device,
     isOurs,
     ...(forwarding !== undefined && { forwarding }),
+    ...(kernel.sysctl('net/ipv4/ip_forward') === '0' && { isNodeStopped: true as const }),
     rpFilter: Math.max(...filters),
     ...(oif !== undefined && { wayBack: oif === iif.index ? device : deviceName(kernel, oif) }),
   }

@@ -1,14 +1,13 @@
 // UDP sockets of BFD (RFC 5881): one per family that receives, one per session that sends.
 import { Addr, type Family } from '#/lib/addr.ts'
-import { viewOf } from '#/lib/bytes.ts'
 import { setNetworkControl, setTtl } from './ip-options.ts'
-import { int32, SysError, withPointer } from './libc.ts'
+import { int32, SysError } from './libc.ts'
 import { bindTo, bindToDevice, openSocket, setOption, startConnect } from './socket.ts'
+import { attachFilter, onlyFromLink } from './socket-filter.ts'
 
 const SOCK_DGRAM = 2
 const SOL_SOCKET = 1
 const SO_RCVBUF = 8
-const SO_ATTACH_FILTER = 26
 const IPPROTO_IPV6 = 41
 const IPV6_V6ONLY = 26
 
@@ -20,42 +19,6 @@ const portTries = 64
 
 /** Receive buffer that holds what arrives while a late event loop does not read. */
 const receiveBufferBytes = 1 << 20
-
-/** Classic BPF, linux/filter.h: loads relative to the network header (SKF_NET_OFF), where UDP's own filters start behind it. */
-const BPF_LD_B_ABS = 0x30
-const BPF_JEQ_K = 0x15
-const BPF_RET_K = 0x06
-const SKF_NET_OFF = 0xfff0_0000
-const ttlOffset = { 4: 8, 6: 7 } as const
-const instructionBytes = 8
-
-/** A BPF program (struct sock_filter) that drops packets without TTL 255: they came from beyond the link (RFC 5881 section 5). */
-function onlyFromLink(family: Family): Uint8Array {
-  const program: readonly (readonly [code: number, ifTrue: number, ifFalse: number, k: number])[] = [
-    [BPF_LD_B_ABS, 0, 0, SKF_NET_OFF + ttlOffset[family]],
-    [BPF_JEQ_K, 0, 1, 255],
-    [BPF_RET_K, 0, 0, 0xffff_ffff],
-    [BPF_RET_K, 0, 0, 0],
-  ]
-  const bytes = new Uint8Array(program.length * instructionBytes)
-  const view = viewOf(bytes)
-  for (const [index, [code, ifTrue, ifFalse, k]] of program.entries()) {
-    view.setUint16(index * instructionBytes, code, true)
-    view.setUint8(index * instructionBytes + 2, ifTrue)
-    view.setUint8(index * instructionBytes + 3, ifFalse)
-    view.setUint32(index * instructionBytes + 4, k, true)
-  }
-  return bytes
-}
-
-function attachFilter(fd: number, program: Uint8Array): void {
-  withPointer(program, (address) => {
-    const value = new Uint8Array(16)
-    viewOf(value).setUint16(0, program.length / instructionBytes, true)
-    viewOf(value).setBigUint64(8, address, true)
-    setOption(fd, SOL_SOCKET, SO_ATTACH_FILTER, value, 'SO_ATTACH_FILTER')
-  })
-}
 
 /** Opens a socket for the packets of all sessions of a family, only those with TTL 255. Throws EADDRINUSE, EAFNOSUPPORT. */
 export function bfdReceiveSocket(family: Family): number {

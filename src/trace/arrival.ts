@@ -1,6 +1,6 @@
 // Whether a probe came to its end, and its answer to the sender: by what was seen in their namespaces.
 import { readPacket } from './packet.ts'
-import { type End, type TraceFacts } from './trace-facts.ts'
+import { type End, goalNode, type TraceFacts } from './trace-facts.ts'
 import { type Prediction, type Sighting, type Step } from './types.ts'
 import { type Hop } from './way.ts'
 
@@ -112,7 +112,11 @@ export function hasArrived({ to, predictions }: TraceFacts, hops: readonly Hop[]
  * came into the receiver's namespace then, or a rule there has dropped it.
  */
 export function isForged({ to, sightings, blind }: TraceFacts): boolean {
-  if (to.node === undefined || blind.some(({ node }) => node === to.node)) return false
-  const own = sightings.filter((each) => isAtEnd(each, to))
+  const goal = goalNode(to)
+  if (goal === undefined || blind.some(({ node }) => node === goal)) return false
+  // who has an address that no pod is known to have takes the packet there
+  const isTaker = (each: Sighting): boolean =>
+    each.node === goal && each.role === 'probe' && (each.place === 'read' || isWantedByNobody(each))
+  const own = sightings.filter((each) => (to.node === undefined ? isTaker(each) : isAtEnd(each, to)))
   return own.length === 0 || own.some(({ role, drop }) => role === 'probe' && drop?.reason === 'NETFILTER_DROP')
 }

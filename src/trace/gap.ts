@@ -115,6 +115,16 @@ function aheadIn(steps: readonly Step[], { next }: Gap, hops: readonly Hop[]): S
   return steps.find((step) => rest.some(({ pod, device }) => pod === step.pod && (step.device ?? device) === device))
 }
 
+/** Whether it sends a packet out of the node, and elsewhere than to where it should: an end of the tunnel, or a route that is not of the network. */
+function leadsAstray({ kind, device, pod }: Step, own: readonly Prediction[], { node, device: left }: Hop): boolean {
+  if (kind === 'fdb') return device !== undefined && isTunnel(device)
+  // where a route stops it, no way leads to the device by which it left
+  const goesOn = own.some(
+    (each) => each.node === node && each.way.some((place) => place.device === left && place.pod === undefined),
+  )
+  return kind === 'route' && pod === undefined && goesOn
+}
+
 /**
  * The step that stops it there. Of several it is that of the kind that the kernel's reason speaks of; where the kernel gives a reason that is of
  * none of them, it is none.
@@ -133,9 +143,7 @@ function obstacleIn(
   const node = drop?.node ?? (hasLeft(gap) ? undefined : (last?.node ?? first))
   // what left the node for another end than that of the next one is lost by that, wherever it is now
   if (drop === undefined && hasLeft(gap))
-    return obstaclesAt(own, last?.node).find(
-      ({ kind, device }) => kind === 'fdb' && device !== undefined && isTunnel(device),
-    )
+    return obstaclesAt(own, last?.node).find((step) => leadsAstray(step, own, last!))
   const all = obstaclesAt(own, node)
   const steps = all.filter((step) => mayBeAt(step, gap, hops, drop))
   if (drop?.drop === undefined) return steps[0] ?? aheadIn(all, gap, hops)

@@ -1,11 +1,10 @@
 // The headers of a packet in words, and what became of them from one hop to the next.
 import { type Addr } from '#/lib/addr.ts'
-import { icmpErrorWords } from '#/wire/icmp/packet.ts'
+import { icmpWords } from '#/wire/icmp/types.ts'
 import { tcpFlags } from '#/wire/ip/packet.ts'
 import { type Packet, type ReadPacket, type Tunnel } from './packet.ts'
 
 const protocols: Readonly<Record<number, string>> = { 6: 'TCP', 17: 'UDP', 132: 'SCTP' }
-const echoes = { 4: { 8: 'echo request', 0: 'echo reply' }, 6: { 128: 'echo request', 129: 'echo reply' } } as const
 
 function end(addr: Addr, port: number | undefined): string {
   if (port === undefined) return String(addr)
@@ -16,8 +15,7 @@ const flagNames = Object.entries(tcpFlags)
 
 function kind({ src: { family }, protocol, icmp, tcpFlags: flags }: Packet): string {
   if (icmp !== undefined) {
-    const echo: string | undefined = (echoes[family] as Readonly<Record<number, string>>)[icmp.type]
-    const words = echo ?? icmpErrorWords(family, icmp.type, icmp.code) ?? `type ${icmp.type} code ${icmp.code}`
+    const words = icmpWords(family, icmp.type, icmp.code) ?? `type ${icmp.type} code ${icmp.code}`
     return `ICMP ${words}`
   }
   if (protocol !== 6 || flags === undefined) return protocols[protocol] ?? `protocol ${protocol}`

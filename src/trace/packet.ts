@@ -2,6 +2,7 @@
 // anywhere, and may be anything: what cannot be read is undefined.
 import { Addr } from '#/lib/addr.ts'
 import { viewOf } from '#/lib/bytes.ts'
+import { isIcmpError, portUnreachable } from '#/wire/icmp/types.ts'
 import { readIpPacket, tcpFlags } from '#/wire/ip/packet.ts'
 
 type Icmp = {
@@ -91,15 +92,6 @@ function icmpIn(transport: Uint8Array): Icmp | undefined {
   }
 }
 
-/** Whether the type is that of an error, which quotes a packet (RFC 792, RFC 4443 section 2.1). */
-function isIcmpError(family: Addr['family'], type: number): boolean {
-  return family === 4 ? [3, 4, 5, 11, 12].includes(type) : type < 128
-}
-
-export function isIcmpRedirect(family: Addr['family'], type: number): boolean {
-  return type === (family === 4 ? 5 : 137)
-}
-
 function packetIn(ip: Uint8Array, isQuoted = false): Packet | undefined {
   const read = readIpPacket(ip)
   if (read === undefined) return undefined
@@ -158,8 +150,6 @@ export type AnswerKind =
       readonly code: number
       readonly mtuBytes: number
     }
-
-const portUnreachable = { 4: { type: 3, code: 3 }, 6: { type: 1, code: 4 } } as const
 
 /** What a packet says that came back. */
 export function answerKind(packet: Packet): AnswerKind {

@@ -27,6 +27,8 @@ export type RouteFacts = {
     readonly device: string
     /** net.ipv4.conf.DEVICE.forwarding, or net.ipv6.conf.all.forwarding; absent: not read. */
     readonly forwarding?: string
+    /** net.ipv4.ip_forward is 0, which sets those of all devices. */
+    readonly isNodeStopped?: true
     /** What is in force: the greater of net.ipv4.conf.all.rp_filter and the device's. */
     readonly rpFilter?: number
     /** The device by which packets to the sender leave; absent: none, or not asked. */
@@ -59,7 +61,7 @@ export function routeStep({ at, family, command, answer, obstacle, incoming }: R
   if (family === 6 && incoming?.forwarding === '0' && at.next !== undefined)
     return stops(
       'route',
-      'net.ipv6.conf.all.forwarding is 0: the kernel forwards nothing',
+      `${forwardingName(6, incoming)} is 0: the kernel forwards nothing`,
       at,
       forwardingMend(6, incoming),
     )
@@ -87,13 +89,12 @@ function refusalBySysctl(
   incoming: RouteFacts['incoming'],
 ): (Mend & { readonly text: string }) | undefined {
   if (incoming === undefined) return undefined
-  const { device, forwarding, isOurs } = incoming
+  const { device, forwarding, isNodeStopped } = incoming
   if (family === 4 && isFiltered(code, incoming)) return rpFilterStop(incoming)
-  if (code === 'EHOSTUNREACH' && forwarding === '0')
-    return {
-      text: `net.ipv4.conf.${device}.forwarding is 0: the kernel forwards nothing from ${device}`,
-      ...forwardingMend(family, { device, isOurs }),
-    }
+  if (code === 'EHOSTUNREACH' && forwarding === '0') {
+    const text = `${forwardingName(family, incoming)} is 0: the kernel forwards nothing`
+    return { text: isNodeStopped ? text : `${text} from ${device}`, ...forwardingMend(family, incoming) }
+  }
   return undefined
 }
 
@@ -129,13 +130,14 @@ export function rpFilterStop({
   }
 }
 
-function forwardingMend(
-  family: 4 | 6,
-  { device, isOurs }: { readonly device: string; readonly isOurs: boolean },
-): Mend {
-  const name = family === 4 ? `net.ipv4.conf.${device}.forwarding` : 'net.ipv6.conf.all.forwarding'
+function forwardingName(family: 4 | 6, { device, isNodeStopped }: Incoming): string {
+  if (family === 6) return 'net.ipv6.conf.all.forwarding'
+  return isNodeStopped ? 'net.ipv4.ip_forward' : `net.ipv4.conf.${device}.forwarding`
+}
+
+function forwardingMend(family: 4 | 6, incoming: Incoming): Mend {
   return {
-    code: isOurs ? 'CW2002' : 'CW1305',
-    remedy: `sysctl -w ${name}=1; and see which program sets it to 0`,
+    code: incoming.isOurs ? 'CW2002' : 'CW1305',
+    remedy: `sysctl -w ${forwardingName(family, incoming)}=1; and see which program sets it to 0`,
   }
 }

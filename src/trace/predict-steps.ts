@@ -36,10 +36,30 @@ export type PacketFacts = {
   readonly mayFragment: boolean
 }
 
-/** An address of this node's pods that no pod has. */
-export function nobodyStep(addr: string, at: At): PredictedStep {
-  return stops('deliver', `no pod of this node has ${addr}`, at, {
-    remedy: 'see which pods have which addresses: kubectl get pods -A -o wide, and causeway ipam',
+/** An address of a node's pods that none of them has. */
+export type NobodyFacts = {
+  readonly at: At & { readonly device: string }
+  readonly node: string
+  readonly addr: string
+  /** What the kernel knows of a neighbour with it on the device. */
+  readonly neighbour?: { readonly state: string; readonly mac?: string }
+}
+
+export function nobodyStep({ at, node, addr, neighbour }: NobodyFacts): PredictedStep {
+  const { state = 'none', mac } = neighbour ?? {}
+  const known = `no pod of ${node} has ${addr}: its agent knows of none, and`
+  // it has answered within the last half minute
+  if (state === 'reachable' && mac !== undefined)
+    return passes('deliver', `${known} somebody on ${at.device} answers for it: ${mac}`, at)
+  const said =
+    state === 'incomplete' || state === 'failed'
+      ? `nobody on ${at.device} answers when the kernel asks for its MAC`
+      : mac === undefined
+        ? 'the kernel knows no neighbour with it'
+        : `the kernel has ${mac} for it from before (${state})`
+  return stops('deliver', `${known} ${said}`, at, {
+    remedy:
+      'see which pods have which addresses: kubectl get pods -A -o wide, and causeway ipam show; the pod that had it may be gone',
   })
 }
 

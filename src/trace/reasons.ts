@@ -51,11 +51,13 @@ const reasons: Readonly<Record<string, ReasonWords>> = {
   IP_CSUM: { text: 'the checksum of its IP header is wrong', kinds: [] },
   UDP_CSUM: {
     text: 'its UDP checksum is wrong',
+    code: 'CW8103',
     remedy: 'switch checksum offload of the sending device off: ethtool -K DEVICE tx off',
     kinds: [],
   },
   TCP_CSUM: {
     text: 'its TCP checksum is wrong',
+    code: 'CW8103',
     remedy: 'switch checksum offload of the sending device off: ethtool -K DEVICE tx off',
     kinds: [],
   },
@@ -63,6 +65,7 @@ const reasons: Readonly<Record<string, ReasonWords>> = {
   NO_SOCKET: { text: 'no process listens there', kinds: ['deliver'] },
   OTHERHOST: {
     text: 'its frame is addressed to another MAC',
+    code: 'CW8105',
     remedy: 'look at the neighbour entry of the next hop on NODE: ip neigh show',
     kinds: ['neighbour', 'fdb'],
   },

@@ -3,7 +3,16 @@ import { type TraceProtocol } from '#/model/trace.ts'
 import { type Direction, type Prediction, type Sighting } from './types.ts'
 
 /** One of the two ends, as the trace was asked for. */
-export type End = { readonly addr: string; readonly pod?: string; readonly node?: string }
+export type End = {
+  readonly addr: string
+  readonly pod?: string
+  readonly node?: string
+  /** The node whose pod CIDR the address is of, where neither a pod nor a node is known to have it. */
+  readonly cidrNode?: string
+}
+
+/** The node at which a packet to that end arrives, if it does. */
+export const goalNode = ({ node, cidrNode }: End): string | undefined => node ?? cidrNode
 
 export type TraceFacts = {
   readonly from: End

@@ -1,31 +1,19 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { Addr } from '#/lib/addr.ts'
-import { viewOf } from '#/lib/bytes.ts'
-import { encodeProbe } from '#/wire/probe/packet.ts'
-import { from, healthy, type Place, predictionsOf, sightingAt, to, tunnelWay } from './testing/scene.ts'
+import {
+  cut,
+  from,
+  healthy,
+  type NodeStep,
+  type Place,
+  predictionsOf,
+  sightingAt,
+  to,
+  tunnelWay,
+} from './testing/scene.ts'
 import { exitStatus, judgeTrace, type TraceFacts } from './verdict.ts'
-import { type Direction, type Sighting, type Step } from './types.ts'
-
-type NodeStep = Step & { readonly node: string }
-
-/** A trace that ends behind the first `seen` places of a direction. */
-function cut(
-  direction: Direction,
-  seen: number,
-  more: readonly Sighting[] = [],
-  steps: readonly NodeStep[] = [],
-): TraceFacts {
-  const all = healthy()
-  const there = tunnelWay.there.map((place, index) => sightingAt(place, index, 'there'))
-  const back = tunnelWay.back.map((place, index) => sightingAt(place, 100 + index, 'back'))
-  return {
-    ...all,
-    predictions: { there: predictionsOf(tunnelWay.there, steps), back: predictionsOf(tunnelWay.back, steps) },
-    sightings: direction === 'there' ? [...there.slice(0, seen), ...more] : [...there, ...back.slice(0, seen), ...more],
-  }
-}
+import { type Direction } from './types.ts'
 
 const verdictOf = (facts: TraceFacts) => judgeTrace(facts).verdict
 
@@ -170,93 +158,6 @@ test('a node that has no way to receive it is told, and why', () => {
   )
   const { text } = verdictOf({ ...facts, predictions: { ...facts.predictions, there } })
   assert.equal(text, 'the probe left node-1 by eth0, and node-2 cannot receive it: its eth0 is down')
-})
-
-const ip = (src: string, dst: string, what: 'rst' | 'unreachable', code = 3): string => {
-  const probe = {
-    src: Addr.parse(from.addr),
-    dst: Addr.parse(to.addr),
-    isWhole: false,
-    protocol: 'tcp',
-    sourcePort: 40_000,
-    port: 80,
-    seq: 1,
-  } as const
-  const quoted = encodeProbe(probe, 1)
-  if (what === 'rst') {
-    const bytes = encodeProbe({ ...probe, src: Addr.parse(src), dst: Addr.parse(dst), sourcePort: 80, port: 40_000 }, 1)
-    bytes[20 + 13] = 0x14
-    return bytes.toHex()
-  }
-  const bytes = new Uint8Array(20 + 8 + quoted.length)
-  bytes.set(
-    encodeProbe(
-      {
-        src: Addr.parse(src),
-        dst: Addr.parse(dst),
-        isWhole: false,
-        protocol: 'icmp',
-        id: 0,
-        seq: 0,
-        cookie: new Uint8Array(8),
-      },
-      1,
-    ).subarray(0, 28),
-  )
-  viewOf(bytes).setUint16(2, bytes.length)
-  bytes[20] = 3
-  bytes[21] = code
-  bytes.set(quoted, 28)
-  return bytes.toHex()
-}
-
-test('a reset says that nothing listens, which is no fault where nobody asked for a port', () => {
-  const facts = cut('back', tunnelWay.back.length)
-  const bytes = ip(to.addr, from.addr, 'rst')
-  const sightings = facts.sightings.map((each) => (each.role === 'answer' ? { ...each, bytes } : each))
-  const asked = verdictOf({ ...facts, protocol: 'tcp', port: 80, sightings })
-  assert.equal(asked.outcome, 'closed')
-  assert.match(asked.text, /no process listens at TCP port 80$/)
-  assert.equal(exitStatus(asked), 1)
-  assert.equal(verdictOf({ ...facts, protocol: 'tcp', sightings }).outcome, 'answered')
-})
-
-test('an ICMP error of somebody on the way is no answer, and what it met is looked for where it began', () => {
-  const facts = cut(
-    'there',
-    4,
-    [],
-    [
-      {
-        node: 'node-1',
-        kind: 'nftables',
-        text: 'a rule rejects it',
-        isObstacle: true,
-        remedy: 'remove it',
-        code: 'CW7001',
-      },
-    ],
-  )
-  const error = ip('10.244.1.1', from.addr, 'unreachable', 13)
-  const places: Place[] = [
-    { node: 'node-1', place: 'transmit', device: 'cwv1' },
-    { node: 'node-1', place: 'receive', device: 'eth0', pod: 'default/a' },
-  ]
-  const back = places.map((place, index) =>
-    sightingAt(place, 50 + index, 'back', { role: 'probe-error', bytes: error }),
-  )
-  const verdict = verdictOf({ ...facts, sightings: [...facts.sightings, ...back] })
-  assert.equal(verdict.outcome, 'refused')
-  assert.equal(verdict.text, '10.244.1.1 refuses the probe: communication prohibited, at node-1: a rule rejects it')
-  assert.deepEqual([verdict.code, verdict.remedy], ['CW7001', 'remove it'])
-})
-
-test('a refusal of the own kernel is told with its error, and the largest size that fits', () => {
-  const facts = { ...healthy(), sightings: [], sizeBytes: 1500, refused: { code: 'EMSGSIZE', mtuBytes: 1450 } }
-  const verdict = verdictOf(facts)
-  assert.equal(verdict.outcome, 'not-sent')
-  assert.match(verdict.text, /larger than the way allows, which is 1450 bytes, and the packet has 1500 \(EMSGSIZE\)$/)
-  assert.match(verdict.remedy ?? '', /--size 1450/)
 })
 
 test('what a node does that cannot be watched is not made up', () => {
@@ -417,4 +318,30 @@ test("what the sender's node has wrong of the tunnel's other end is the cause, w
     assert.equal(verdict.code, code)
     if (code === 'CW8107') assert.match(verdict.remedy ?? '', /gc_thresh3.*whole kernel/)
   }
+})
+
+test('an address of a pod CIDR that no pod has ends where its node says so', () => {
+  const unused = { addr: '10.244.2.77', cidrNode: 'node-2' }
+  const text = 'no pod of node-2 has 10.244.2.77: its agent knows of none'
+  const nobody: NodeStep = { node: 'node-2', kind: 'deliver', device: 'cw-br0', text, isObstacle: true, remedy: 'look' }
+  // where the way goes no further
+  const places = tunnelWay.there.slice(0, 9)
+  const seen = places.map((place, index) => sightingAt(place, index, 'there'))
+  const facts: TraceFacts = {
+    ...healthy(),
+    to: unused,
+    predictions: { there: predictionsOf(places, [nobody]), back: [] },
+    sightings: seen,
+  }
+  const lost = verdictOf(facts)
+  assert.equal(lost.text, `the probe came as far as cw-vxlan of node-2: ${text}`)
+  assert.deepEqual([lost.outcome, lost.remedy, exitStatus(lost)], ['lost', 'look', 1])
+  const blind = verdictOf({
+    ...facts,
+    predictions: { there: predictionsOf(places.slice(0, 7)), back: [] },
+    sightings: seen.slice(0, 7),
+    blind: [{ node: 'node-2', why: 'no agent there' }],
+  })
+  assert.match(blind.text, /; what became of it on node-2 is not known: no agent there$/)
+  assert.deepEqual([blind.outcome, exitStatus(blind)], ['untold', 3])
 })

@@ -1,17 +1,17 @@
 // What a trace says in the end: whether the probe arrived and was answered, and if not, the first place where what was seen parts from what was to be
 // seen, why, and what mends it.
 import { type StepKind } from '#/model/trace.ts'
-import { icmpErrorWords } from '#/wire/icmp/packet.ts'
+import { icmpWords, redirect } from '#/wire/icmp/types.ts'
 import { arrivedAnswer, hasArrived, isAtEnd, isForged, obstaclesAtEnd } from './arrival.ts'
 import { isTunnel, type Loss, lossIn as lossBetween, lossRemedy, lossText, placeName } from './gap.ts'
-import { answerKind, type AnswerKind, isIcmpRedirect, readPacket } from './packet.ts'
+import { answerKind, type AnswerKind, readPacket } from './packet.ts'
 import { reasonWords } from './reasons.ts'
 import { refusalWords } from './refusal.ts'
-import { type End, type TraceFacts } from './trace-facts.ts'
+import { type End, goalNode, type TraceFacts } from './trace-facts.ts'
 import { type Direction, type Sighting, type Step } from './types.ts'
 import { directionOf, type Hop, mergeWay } from './way.ts'
 
-export { type End, type TraceFacts } from './trace-facts.ts'
+export { type End, goalNode, type TraceFacts } from './trace-facts.ts'
 
 export const outcomes = [
   'answered',
@@ -91,7 +91,7 @@ function answeredVerdict(facts: TraceFacts, kind: AnswerKind, answer: Sighting):
     }
   }
   const { by, type, code, mtuBytes } = kind
-  const words = icmpErrorWords(by.family, type, code) ?? `ICMP type ${type} code ${code}`
+  const words = icmpWords(by.family, type, code) ?? `ICMP type ${type} code ${code}`
   const mtu = mtuBytes > 0 && /too big|needed/.test(words) ? `, MTU ${mtuBytes}` : ''
   return { outcome: 'refused', text: `${by} refuses the probe: ${words}${mtu}`, last: hopAt(answer) }
 }
@@ -135,30 +135,38 @@ function refusedBy(facts: TraceFacts, verdict: Verdict, back: readonly Sighting[
     facts.sightings.filter((each) => directionOf(each) === 'there'),
   )
   const { last } = loss
+  const cause = loss.obstacle === undefined ? '' : `: ${loss.obstacle.text}`
   // the clock of the node that the probe came to last, or else of the sender's
   const first = errors.find(({ node }) => node === (loss.drop?.node ?? last?.node)) ?? errors[0]
   if (first === undefined) return { ...verdict, direction: 'there' }
   if (first.place === 'receive' && first.pod === undefined) {
     const left = last === undefined ? '' : `, after it left ${last.node} by ${last.device}`
-    return { ...verdict, ...(last && { last }), direction: 'there', text: `${verdict.text}${left}` }
+    return {
+      ...verdict,
+      ...(last && { last }),
+      direction: 'there',
+      ...obstaclePart(loss),
+      text: `${verdict.text}${left}${cause}`,
+    }
   }
-  const cause = loss.obstacle === undefined ? '' : `: ${loss.obstacle.text}`
   return { ...verdict, ...lostPart(loss, 'there'), text: `${verdict.text}, at ${placeName(first)}${cause}` }
 }
 
-function lostPart(loss: Loss, direction: Direction): Omit<Verdict, 'outcome' | 'text'> {
-  const { last, next, obstacle, drop } = loss
+/** What is known to be in its way, and what mends it. */
+function obstaclePart(loss: Loss): Pick<Verdict, 'kind' | 'code' | 'remedy'> {
+  const { obstacle, drop } = loss
   const remedy = lossRemedy(loss)
   const code = obstacle?.code ?? (obstacle === undefined && drop?.drop ? reasonWords(drop.drop)?.code : undefined)
   return {
-    direction,
-    ...(drop && { drop }),
-    ...(last && { last }),
-    ...(next && { next }),
     ...(obstacle && { kind: obstacle.kind }),
     ...(code !== undefined && { code }),
     ...(remedy !== undefined && { remedy }),
   }
+}
+
+function lostPart(loss: Loss, direction: Direction): Omit<Verdict, 'outcome' | 'text'> {
+  const { last, next, drop } = loss
+  return { direction, ...(drop && { drop }), ...(last && { last }), ...(next && { next }), ...obstaclePart(loss) }
 }
 
 function notSent({ from, to, refused, predictions, sizeBytes }: TraceFacts): Verdict {
@@ -193,8 +201,8 @@ function blindNode(
   const hasLeft = last?.place === 'transmit' && last.pod === undefined && !isTunnel(last.device)
   // a way that ends at an obstacle goes on at the next node, to which the packet has not come
   if (last !== undefined && next !== undefined && next.node !== last.node && !hasLeft) return undefined
-  const isGone = hasLeft && next === undefined && goal.node !== last.node
-  return blind.find(({ node }) => node === (isGone ? goal.node : next?.node))
+  const isGone = hasLeft && next === undefined && goalNode(goal) !== last.node
+  return blind.find(({ node }) => node === (isGone ? goalNode(goal) : next?.node))
 }
 
 /** The verdict where the packet went to a node that was not watched. */
@@ -326,7 +334,7 @@ function verdictOf(facts: TraceFacts, hops: Trace['hops']): Verdict {
 /** Joins what was seen and what was to be seen. */
 export function judgeTrace(all: TraceFacts): Trace {
   const facts = { ...all, sightings: all.sightings.filter((each) => !isRedirect(each)) }
-  const ends = [facts.from.node, facts.to.node].filter((each) => each !== undefined)
+  const ends = [facts.from.node, goalNode(facts.to)].filter((each) => each !== undefined)
   const of = (direction: Direction): readonly Hop[] =>
     mergeWay(
       facts.predictions[direction],
@@ -341,7 +349,7 @@ export function judgeTrace(all: TraceFacts): Trace {
 function isRedirect(sighting: Sighting): boolean {
   if (sighting.role !== 'probe-error' && sighting.role !== 'answer-error') return false
   const packet = packetOf(sighting)
-  return packet?.icmp !== undefined && isIcmpRedirect(packet.src.family, packet.icmp.type)
+  return packet?.icmp !== undefined && packet.icmp.type === redirect[packet.src.family]
 }
 
 /** The exit status that a verdict is told by. */

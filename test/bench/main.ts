@@ -5,6 +5,7 @@ import { parseArgs } from 'node:util'
 import { messageOf } from '#/lib/log.ts'
 import { type Benchmark, type Effort, type Result, type Size } from './benchmark.ts'
 import { bgpBenchmark } from './bgp.ts'
+import { connectivityBenchmark } from './connectivity.ts'
 import { controllerBenchmark } from './controller.ts'
 import { costsBenchmark } from './costs.ts'
 import { datapathBenchmark } from './datapath.ts'
@@ -34,6 +35,7 @@ const benchmarks: readonly Benchmark[] = [
   policyIndexBenchmark,
   traceBenchmark,
   doctorBenchmark,
+  connectivityBenchmark,
   probingBenchmark,
   uiBenchmark,
 ]

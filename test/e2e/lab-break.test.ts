@@ -40,7 +40,7 @@ test('a lab is broken and mended, whatever happens in between', async (t) => {
   const breakLab = (...args: readonly string[]) => run(causeway, ['lab', 'break', '--name', lab.name, ...args])
   const mendLab = (...args: readonly string[]) => run(causeway, ['lab', 'mend', '--name', lab.name, ...args])
 
-  for (const name of samples) await t.test(name, async () => play(lab, report, name))
+  for (const name of samples) await t.test(name, async (each) => each.diagnostic(await play(lab, report, name)))
 
   await t.test('twice, and what a lab cannot have, is refused in words', () => {
     assert.equal(

@@ -30,7 +30,7 @@ suite('support bundle', { timeout: 240_000 }, () => {
   let pods: UpReport['pods'] = []
   before(() => {
     process.env['PLANTED_TOKEN'] = secrets[0]
-    pods = lab.up('--nodes', '3', '--pods', '4').pods
+    pods = lab.up('--nodes', '3', '--pods', '4', '--datapath', 'mixed').pods
   })
   after(() => {
     lab[Symbol.dispose]()
@@ -150,6 +150,17 @@ suite('support bundle', { timeout: 240_000 }, () => {
     const { status, stdout } = run(causeway, ['trace', podOn('node-1').name, far.name, '--bundle', file])
     assert.equal(status, 1)
     assert.match(stdout, /WOULD END: it would end on node-1, cw-br0: .*blackhole .*\[CW1302\]\nremedy: /)
+  })
+
+  test('an address that no pod has is foretold to end on the node whose pod CIDR it is of', () => {
+    const file = bundle()
+    for (const family of [0, 1] as const) {
+      const addr = podOn('node-2').addrs[family]!.replace(/[^.:]+$/, '200')
+      const { status, stdout } = run(causeway, ['trace', podOn('node-1').name, addr, '--bundle', file])
+      assert.equal(status, 1, stdout)
+      const end = `WOULD END: it would end on node-2, cw-br0: no pod of node-2 has ${addr}: its agent knows of none, and `
+      assert.ok(stdout.replaceAll(/\s+/g, ' ').includes(end), stdout)
+    }
   })
 
   test('the file is for its owner alone, and has no secret', async () => {

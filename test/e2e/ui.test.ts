@@ -4,6 +4,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { test } from 'node:test'
 import { type Browser, chromium, type Page } from 'playwright-core'
+import { type LiveLine, type NodeRow } from '#/ui/contract.ts'
 import { causeway, must, run, TestLab } from './harness.ts'
 
 /** A machine that runs other tests too takes its time; what is waited for comes within some seconds on one that does not. */
@@ -18,8 +19,8 @@ class Ui implements AsyncDisposable {
     this.address = address
   }
 
-  static async start(lab: TestLab): Promise<Ui> {
-    const child = spawn(causeway, ['ui', '--lab', lab.name, '--port', '0'], { stdio: ['ignore', 'pipe', 'inherit'] })
+  static async start(...options: readonly string[]): Promise<Ui> {
+    const child = spawn(causeway, ['ui', '--port', '0', ...options], { stdio: ['ignore', 'pipe', 'inherit'] })
     let printed = ''
     for await (const chunk of child.stdout as AsyncIterable<Buffer>) {
       printed += chunk.toString()
@@ -57,13 +58,52 @@ async function openPage(browser: Browser, address: string, troubles: string[]): 
   return page
 }
 
+/** The rows that the page gets first, once all nodes were asked. */
+async function rowsAt(address: string): Promise<Map<string, NodeRow>> {
+  const { origin, hash } = new URL(address)
+  const authorization = `Bearer ${hash.replace('#token=', '')}`
+  const response = await fetch(`${origin}/api/live`, { headers: { authorization } })
+  const rows = new Map<string, NodeRow>()
+  let rest = ''
+  for await (const chunk of response.body!.pipeThrough(new TextDecoderStream())) {
+    const lines = `${rest}${chunk}`.split('\n')
+    rest = lines.pop()!
+    for (const text of lines.filter(Boolean)) {
+      const line = JSON.parse(text) as LiveLine
+      const told = line.kind === 'all' ? line.nodes : line.kind === 'nodes' ? line.changed : []
+      for (const row of told) rows.set(row.name, row)
+    }
+    if (rows.size > 0 && [...rows.values()].every(({ state }) => state !== 'unknown')) break
+  }
+  return rows
+}
+
 const shows = (page: Page, text: RegExp): Promise<unknown> =>
   page.waitForFunction(`${text}.test(document.body.innerText)`)
+
+test('a cluster is looked at through its API server, and a port that is taken is told', async () => {
+  using lab = new TestLab()
+  lab.up('--nodes', '2', '--pods', '1', '--families', 'ipv4')
+  await using ui = await Ui.start('--kubeconfig', lab.kubeconfig)
+  const rows = await rowsAt(ui.address)
+  assert.deepEqual(
+    [...rows.values()].map(({ name, state, pods }) => [name, state, pods]),
+    [
+      ['node-1', 'ready', 1],
+      ['node-2', 'ready', 1],
+    ],
+  )
+  const { port } = new URL(ui.address)
+  const taken = run(causeway, ['ui', '--lab', lab.name, '--port', port])
+  assert.equal(taken.status, 2)
+  assert.match(taken.stderr, /^causeway: --port \d+: another process has it \("ss -ltnp sport = :\d+" tells which\)/)
+  assert.equal(await ui.end(), 0)
+})
 
 test('the page shows a lab as it is: whole, broken, followed, mended', async () => {
   using lab = new TestLab()
   lab.up('--nodes', '3', '--pods', '1')
-  await using ui = await Ui.start(lab)
+  await using ui = await Ui.start('--lab', lab.name)
   const browser = await chromium.launch({
     executablePath: '/usr/bin/chromium',
     args: ['--no-sandbox', '--disable-dev-shm-usage'],

@@ -1,7 +1,7 @@
 // What doctor and trace say of a lab that is broken on purpose.
 import assert from 'node:assert/strict'
 import { causeway, run } from '../e2e/harness.ts'
-import { effects, type Struck } from './effects.ts'
+import { type Effect, effects, type Struck } from './effects.ts'
 import { type Probed } from './fault-lab.ts'
 
 type Finding = {
@@ -35,7 +35,10 @@ export function findingsText({ summary, findings }: Diagnosed): string {
   ].join('\n')
 }
 
-/** Throws unless the findings have these codes, each at the node that is struck, and no other. `stale` are those of faults before. */
+/** What tells findings apart. */
+export const nameOf = ({ code, objects }: Finding): string => `${code} ${objects[0]}`
+
+/** Throws unless there is one finding of each of these codes, at the node that is struck, and no other. `stale` are the names of those of faults before. */
 export function assertFindings(
   told: Diagnosed,
   {
@@ -44,8 +47,8 @@ export function assertFindings(
     stale,
   }: { readonly codes: readonly string[]; readonly node: string; readonly stale: ReadonlySet<string> },
 ): void {
-  const own = told.findings.filter(({ code }) => codes.includes(code) || !stale.has(code))
-  assert.deepEqual([...new Set(own.map(({ code }) => code))].toSorted(), codes.toSorted(), findingsText(told))
+  const own = told.findings.filter((finding) => !stale.has(nameOf(finding)))
+  assert.deepEqual(own.map(({ code }) => code).toSorted(), codes.toSorted(), findingsText(told))
   for (const finding of own) {
     const { code, objects, nodes } = finding
     // what is of a Node object that was made for the fault stands on that one
@@ -55,10 +58,12 @@ export function assertFindings(
   }
 }
 
-type TraceHop = { readonly node: string; readonly place: string; readonly pod?: string }
+type TraceHop = { readonly node: string; readonly device?: string; readonly place: string; readonly pod?: string }
 type TraceVerdict = {
   readonly outcome: string
   readonly text: string
+  readonly code?: string
+  readonly kind?: string
   readonly drop?: TraceHop
   readonly lastSeen?: TraceHop
   readonly firstNotSeen?: TraceHop
@@ -72,31 +77,52 @@ function endOf({ drop, lastSeen, firstNotSeen }: TraceVerdict): string | undefin
   return lastSeen?.node
 }
 
-/** Asserts that a trace of a packet that is lost says where: the first of those between the two nodes. */
-export function assertTrace(fault: string, struck: Struck): void {
-  const { node, peer, lab } = struck
+/** So often a packet is sent that may be answered. */
+const mostTries = 8
+
+/** The words of a trace of a packet that is lost: the first of those between the two nodes, or another one. */
+function lostPacket(fault: string, struck: Struck): readonly string[] | undefined {
+  const { node, peer, probes } = struck
+  const effect = effects[fault]!
+  if (effect.traced !== undefined) return effect.traced(struck)
   const isBetween = ({ fromNode, toNode }: Probed): boolean =>
     (fromNode === node && toNode === peer) || (fromNode === peer && toNode === node)
-  const effect = effects[fault]!
-  const lost = struck.probes.find((probe) => isBetween(probe) && !probe.isFine && effect.fails(probe, struck) === true)
-  if (lost === undefined || effect.ends === 'nowhere') return
+  const lost = probes.find((probe) => isBetween(probe) && !probe.isFine && effect.fails(probe, struck) === true)
+  if (lost === undefined || effect.ends === 'nowhere') return undefined
   const { from, to, family, protocol } = lost
-  const { status, stdout, stderr } = run(causeway, [
-    'trace',
-    '--lab',
-    lab,
-    `default/${from}`,
-    protocol === 'tcp' ? `default/${to}:8080` : `default/${to}`,
-    '--family',
-    String(family),
-    '--json',
-  ])
+  const end = `default/${to}${protocol === 'tcp' ? ':8080' : ''}`
+  return [`default/${from}`, end, '--family', String(family)]
+}
+
+function traceOf(lab: string, words: readonly string[]): { status: number | null; verdict: TraceVerdict } {
+  const { status, stdout, stderr } = run(causeway, ['trace', '--lab', lab, ...words, '--json'])
   assert.notEqual(stdout, '', stderr)
   const { verdict } = JSON.parse(stdout) as { verdict: TraceVerdict }
-  const what = `${fault}: ${from} to ${to} ${protocol} IPv${family}: ${verdict.text}`
+  return { status, verdict }
+}
+
+const portOf = (node: string): string => `eth0 of ${node}`
+
+function wantedEnds(ends: Effect['ends'], { node, peer }: Struck): readonly (string | undefined)[] {
+  if (ends === undefined) return [node]
+  if (ends === 'peer') return [peer]
+  return ends === 'port' ? ['wire', portOf(node)] : [ends]
+}
+
+/** Asserts that a trace of a packet that is lost says where. Returns what it says in short. */
+export function assertTrace(fault: string, struck: Struck): string {
+  const words = lostPacket(fault, struck)
+  if (words === undefined) return 'nothing: no packet is lost for certain'
+  const tries = effects[fault]!.traced === undefined ? 1 : mostTries
+  let { status, verdict } = traceOf(struck.lab, words)
+  for (let more = tries - 1; status === 0 && more > 0; more--) ({ status, verdict } = traceOf(struck.lab, words))
+  const what = `${fault}: trace ${words.join(' ')}: ${verdict.text}`
   assert.equal(status, 1, what)
   assert.notEqual(verdict.outcome, 'answered', what)
-  const { ends } = effect
-  if (ends === 'anywhere' || verdict.outcome === 'not-sent' || verdict.outcome === 'refused') return
-  assert.equal(endOf(verdict), ends === undefined ? node : ends === 'peer' ? peer : ends, what)
+  const { ends } = effects[fault]!
+  const isAtPort = ends === 'port' && verdict.drop?.device === 'eth0'
+  const end = isAtPort ? portOf(verdict.drop!.node) : endOf(verdict)
+  const isNamed = ends !== 'anywhere' && verdict.outcome !== 'not-sent' && verdict.outcome !== 'refused'
+  if (isNamed) assert.ok(end !== undefined && wantedEnds(ends, struck).includes(end), `${what} (${end})`)
+  return `${verdict.outcome} ${verdict.code ?? verdict.kind ?? '-'} at ${end ?? '-'}`
 }

@@ -20,10 +20,12 @@ export type Effect = {
   /** Whether a probe fails; undefined: it may, or not. */
   readonly fails: (probe: Probed, struck: Struck) => boolean | undefined
   /**
-   * Where a trace says that a packet ends which is lost between the two nodes: at the struck node unless it is said otherwise. nowhere: it arrives,
-   * under another address.
+   * Where a trace says that a packet ends which is lost between the two nodes: at the struck node unless it is said otherwise. port: on the wire, or at
+   * the device of the node that leads to it, which in a lab sees what the port of the switch does not take. nowhere: it arrives, under another address.
    */
-  readonly ends?: 'peer' | 'wire' | 'anywhere' | 'nowhere'
+  readonly ends?: 'peer' | 'wire' | 'port' | 'anywhere' | 'nowhere'
+  /** The words after `causeway trace` for a packet that is lost, where no probe of the matrix between the two nodes is; it is sent again if it is answered. */
+  readonly traced?: (struck: Struck) => readonly string[]
   /** Asserts what else is to be seen. */
   readonly seen?: (struck: Struck) => void
 }
@@ -38,6 +40,13 @@ const perhaps = (): undefined => undefined
 
 function inside({ lab }: Struck, place: string, command: string) {
   return run('ip', ['netns', 'exec', `cw-${lab}-${place}`, ...command.split(' ')])
+}
+
+/** Makes more connections than entries of connection tracking have expired since the table was full. */
+function takeRoom({ lab, pod, peerPod, spec, addrOf }: Struck): void {
+  const addr = addrOf(peerPod, spec.families === 'ipv6' ? 6 : 4)
+  const script = `for n in {1..500}; do echo x >/dev/udp/${addr}/9; done`
+  run('ip', ['netns', 'exec', `cw-${lab}-${podPlace(pod)}`, 'bash', '-c', script])
 }
 
 const podPlace = (pod: string): string => `pod-default-${pod}`
@@ -68,6 +77,16 @@ function losesLarge(struck: Struck): void {
   assert.ok(!pings(struck, 1420).isAnswered, 'large ones are lost')
 }
 
+/** A packet of a size that the network of pods carries when all is well. */
+const largeToPod = ({ pod, peerPod }: Struck): readonly string[] => [
+  `default/${peerPod}`,
+  `default/${pod}`,
+  '--size',
+  '1420',
+]
+
+const gatewayOf = (struck: Struck): string => struck.addrOf(struck.pod, 4).replace(/\.\d+$/, '.1')
+
 function prints(place: string, command: string, pattern: RegExp) {
   return (struck: Struck): void =>
     assert.match(inside(struck, place.replace('NODE', struck.node), command).stdout, pattern)
@@ -90,9 +109,11 @@ const whereRouted = (probe: Probed, struck: Struck): boolean | undefined =>
 export const effects: Readonly<Record<string, Effect>> = {
   'overlay-port-blocked': { fails: crosses, seen: unanswered, ends: 'wire' },
   'overlay-port-blocked-one-way': { fails: crosses, seen: unanswered, ends: 'wire' },
-  'underlay-mtu-silent': { fails: never, seen: losesLarge },
+  'underlay-mtu-silent': { fails: never, seen: losesLarge, traced: largeToPod, ends: 'port' },
   'underlay-mtu-told': {
     fails: never,
+    traced: largeToPod,
+    ends: 'anywhere',
     seen: (struck) => {
       assert.ok(pings(struck, 100).isAnswered, 'small packets cross')
       // the first tell the node of the sender, and a later one the sender
@@ -122,10 +143,9 @@ export const effects: Readonly<Record<string, Effect>> = {
   'input-drops-tunnel': { fails: crosses },
   'input-drops-pods': {
     fails: never,
-    seen: (struck) => {
-      const gateway = struck.addrOf(struck.pod, 4).replace(/\.\d+$/, '.1')
-      assert.notEqual(inside(struck, podPlace(struck.pod), `ping -n -c 1 -W 1 ${gateway}`).status, 0)
-    },
+    seen: (struck) =>
+      assert.notEqual(inside(struck, podPlace(struck.pod), `ping -n -c 1 -W 1 ${gatewayOf(struck)}`).status, 0),
+    traced: (struck) => [`default/${struck.pod}`, gatewayOf(struck)],
   },
   'masquerade-pods': {
     ends: 'nowhere',
@@ -162,6 +182,10 @@ export const effects: Readonly<Record<string, Effect>> = {
   },
   'ipv6-disabled': { fails: (probe, struck) => probe.family === 6 && crosses(probe, struck) },
   'conntrack-full': {
+    traced: (struck) => {
+      takeRoom(struck)
+      return [`default/${struck.pod}`, `default/${struck.peerPod}:8080`]
+    },
     fails: (probe, struck) => (crosses(probe, struck) || within(probe, struck) ? undefined : false),
     seen: (struck) => {
       const { stdout } = inside(
@@ -184,7 +208,7 @@ export const effects: Readonly<Record<string, Effect>> = {
   'pod-route-gone': {
     fails: (probe, struck) => (probe.from === struck.pod || probe.to === struck.pod) && crosses(probe, struck),
   },
-  'pod-mtu': { fails: never, seen: losesLarge },
+  'pod-mtu': { fails: never, seen: losesLarge, traced: largeToPod },
   'pod-address-gone': {
     fails: (probe, struck) => {
       if (probe.from !== struck.pod && probe.to !== struck.pod) return false
@@ -195,6 +219,7 @@ export const effects: Readonly<Record<string, Effect>> = {
   'addresses-exhausted': { fails: never },
   'policy-denies': {
     fails: never,
+    traced: ({ pod, peerPod }) => [`default/${peerPod}`, `default/${pod}:8080`],
     seen: ({ probes, pod }) => {
       const to = probes.filter((probe) => probe.to === pod)
       assert.ok(to.length > 0 && to.every(({ outcome }) => outcome === 'denied'), 'nobody reaches the pod')

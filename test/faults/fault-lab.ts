@@ -139,6 +139,14 @@ async function lookedInto(netns: string, script: string): Promise<string> {
   }
 }
 
+/**
+ * Without a tunnel its device is kept for some minutes all the same, and pods' routes have its MTU until it goes; routes come and go with sessions of
+ * BGP.
+ */
+function withoutTunnel(text: string): string {
+  return text.replaceAll(/^.*(cw-vxlan|proto 67).*\n?/gm, '').replaceAll(/(dev eth0( metric \d+)?) mtu \d+/g, '$1')
+}
+
 /** All that a fault may change in a lab's kernels and in its Node objects, as text by its place. */
 export async function stateOf(lab: string): Promise<Map<string, string>> {
   const state = new Map<string, string>()
@@ -146,8 +154,7 @@ export async function stateOf(lab: string): Promise<Map<string, string>> {
   for (const netns of labNetns(lab)) {
     const script = looks.map((look) => `echo "= ${look}"; ${look} 2>&1`).join('\n')
     const text = still(await lookedInto(netns, script))
-    // without a tunnel its device is kept for some minutes all the same, and routes come and go with sessions of BGP
-    state.set(netns, isNative ? text.replaceAll(/^.*(cw-vxlan|proto 67).*\n?/gm, '') : text)
+    state.set(netns, isNative ? withoutTunnel(text) : text)
   }
   await using client = await connect({ kubeconfig: new LabPaths(lab).kubeconfig })
   const { items } = await client.list<KubeNode>(nodesPath())

@@ -12,6 +12,6 @@ export function playAll(what: string, options: readonly string[], names?: readon
     using lab = new TestLab()
     const report = lab.up(...options)
     for (const name of possibleIn(lab, names).filter((each) => !slowFaults.includes(each)))
-      await t.test(name, async () => play(lab, report, name))
+      await t.test(name, async (each) => each.diagnostic(await play(lab, report, name)))
   })
 }

@@ -2,12 +2,12 @@
 import assert from 'node:assert/strict'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { faults } from '#/lab/faults/catalogue.ts'
-import { codesOfDoctor } from '#/lab/faults/fault.ts'
+import { codesOfDoctor, codesTold } from '#/lab/faults/fault.ts'
 import { LabPaths } from '#/lab/paths.ts'
 import { readSpec } from '#/lab/spec-file.ts'
-import { labNodes } from '#/lab/spec.ts'
+import { labNodes, type LabSpec } from '#/lab/spec.ts'
 import { causeway, eventually, must, type TestLab, type UpReport } from '../e2e/harness.ts'
-import { assertFindings, assertTrace, doctorOf, findingsText } from './diagnosis.ts'
+import { assertFindings, assertTrace, doctorOf, findingsText, nameOf as nameOfFinding } from './diagnosis.ts'
 import { effects, type Struck } from './effects.ts'
 import { codesOfCheck, codesOfEvents, differences, isReadyIn, probedIn, stateOf, toldIn } from './fault-lab.ts'
 
@@ -19,7 +19,7 @@ const toldMs = 120_000
 const pollMs = 300
 
 function struckOf(lab: TestLab, { pods }: UpReport): Omit<Struck, 'probes'> {
-  const spec = readSpec(new LabPaths(lab.name))!
+  const spec = specOf(lab)
   const [node, peer] = labNodes(spec).map(({ name }) => name) as [string, string]
   const firstOn = (name: string): string => pods.find((pod) => pod.node === name)!.name
   return {
@@ -59,9 +59,11 @@ async function assertEffect(fault: string, struck: Omit<Struck, 'probes'>): Prom
   return { ...struck, probes }
 }
 
+export const specOf = (lab: TestLab): LabSpec => readSpec(new LabPaths(lab.name))!
+
 /** The faults that the lab can have, of those in `names`, or of all. */
 export function possibleIn(lab: TestLab, names?: readonly string[]): string[] {
-  const spec = readSpec(new LabPaths(lab.name))!
+  const spec = specOf(lab)
   return faults
     .filter(({ name, needs }) => (names === undefined || names.includes(name)) && needs?.(spec) === undefined)
     .map(({ name }) => name)
@@ -80,42 +82,45 @@ async function calmStateOf(lab: string): Promise<Map<string, string>> {
   return before
 }
 
-/** Doctor finds nothing in a lab in which all is well, but contests that have ended: returns the codes of those. */
+/** Doctor finds nothing in a lab in which all is well, but contests that have ended: returns the names of those. */
 async function healthyIn(lab: string): Promise<Set<string>> {
-  let codes: string[] = []
+  let names: string[] = []
   await eventually('doctor finds nothing in a healthy lab', () => {
     const told = doctorOf(lab)
     const wrong = told.findings.filter(({ code }) => !staysAfterwards.has(code))
     assert.deepEqual(wrong, [], findingsText(told))
-    codes = told.findings.map(({ code }) => code)
+    names = told.findings.map(nameOfFinding)
     return true
   })
-  return new Set(codes)
+  return new Set(names)
 }
 
-export async function play(lab: TestLab, report: UpReport, name: string): Promise<void> {
+/** Returns in short what doctor and a trace said. */
+export async function play(lab: TestLab, report: UpReport, name: string): Promise<string> {
   const fault = faults.find((each) => each.name === name)!
   const struck = struckOf(lab, report)
   const before = await calmStateOf(lab.name)
   const stale = await healthyIn(lab.name)
+  const wantedCodes = codesTold(fault, struck.spec)
   const sinceMs = Date.now()
+  let said: string
   must(causeway, 'lab', 'break', name, '--name', lab.name)
   try {
     const seen = await assertEffect(name, struck)
     await eventually(
-      `${name} is told as ${fault.codes.join(' and ')}`,
+      `${name} is told as ${wantedCodes.join(' and ')}`,
       async () => {
         const told = await toldIn(lab.name)
         const elsewhere = [...(await codesOfEvents(lab.name, sinceMs)), ...(await codesOfCheck(lab.name))]
         const codes = new Set([...told.map(({ code }): string => code), ...elsewhere])
-        const missing = fault.codes.filter((code) => !codes.has(code))
+        const missing = wantedCodes.filter((code) => !codes.has(code))
         if (missing.length === 0) return true
         await sleep(pollMs)
         throw new Error(`told are ${told.map(({ code, message }) => `${code} ${message}`).join('; ')}`)
       },
       toldMs,
     )
-    const wanted = { codes: codesOfDoctor(fault), node: struck.node, stale }
+    const wanted = { codes: codesOfDoctor(fault, struck.spec), node: struck.node, stale }
     await eventually(
       `doctor finds ${wanted.codes.join(' and ') || 'nothing'} for ${name}`,
       () => {
@@ -124,7 +129,7 @@ export async function play(lab: TestLab, report: UpReport, name: string): Promis
       },
       toldMs,
     )
-    assertTrace(name, seen)
+    said = `doctor ${wanted.codes.join(' ') || 'nothing'}; trace ${assertTrace(name, seen)}`
   } finally {
     must(causeway, 'lab', 'mend', name, '--name', lab.name)
   }
@@ -141,4 +146,5 @@ export async function play(lab: TestLab, report: UpReport, name: string): Promis
     },
     toldMs,
   )
+  return said
 }

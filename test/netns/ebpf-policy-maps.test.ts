@@ -105,7 +105,7 @@ test('what policies deny ends at the device where it begins, and what they allow
     Array(2).fill('networkpolicy/x/only-7000 ingress, none of its rules'),
   )
   // the agent is told of some
-  await eventually(() => policed.told.length >= 4, 'programs tell of what they deny', 5000)
+  await eventually(() => policed.told.length >= 4, 'programs tell of what they deny')
   const [first] = policed.told
   assert.deepEqual(readDenialPrefix(first!.prefix), {
     direction: 'ingress',
@@ -135,7 +135,7 @@ test("one rule's flood is told in part, and hides no other's denial", async () =
   assert.ok(policed.isDenied('three', addrsOf.one[0]))
   const rules = (): (string | undefined)[] => policed.told.map(({ prefix }) => readDenialPrefix(prefix)!.rule)
   const isTold = (): boolean => rules().some((rule) => rule?.startsWith('networkpolicy/x/nobody egress'))
-  await eventually(isTold, 'the other rule is told', 5000)
+  await eventually(isTold, 'the other rule is told')
   assert.ok(rules().length > 10 && rules().length < floodPackets / 2, `${rules().length} told`)
 })
 

@@ -6,10 +6,10 @@ import { verdictStatus } from '#/agent/report/verdict-status.ts'
 import { type NodeFacts } from '#/api/schemas/facts.ts'
 import { type AgentStatus } from '#/api/schemas/status.ts'
 import { type TracePrediction } from '#/api/schemas/trace-predict.ts'
-import { ownProgramIds } from '#/datapath/programs.ts'
 import { predictTold } from '#/facts/predict-told.ts'
 import { type ToldNode } from '#/facts/told-node.ts'
 import { Netlink } from '#/kernel/netlink.ts'
+import { Addr } from '#/lib/addr.ts'
 import { Scene, type Wish } from './trace-scene.ts'
 
 /** What the moment decides: how fresh the kernel's knowledge of a neighbour is, and how it got there. */
@@ -30,7 +30,7 @@ async function toldOf({ node }: Scene): Promise<ToldNode> {
       netlink,
       pods: () => agent.store.list(),
       netnsOf: (pod) => agent.pods.netnsOf(pod),
-      ownProgramIds: () => ownProgramIds(agent.ebpf.current),
+      generation: () => agent.ebpf.current,
       settings: { CAUSEWAY_CLUSTER_CIDRS: '10.244.0.0/16,fd10:244::/48', CAUSEWAY_VXLAN_PORT: '8472' },
       confDir: undefined,
     },
@@ -69,6 +69,8 @@ const wishes = (scene: Scene): Wish[] =>
       { src: far, dst: web, protocol: 'udp' },
       { src: web, dst: far, answer: 'yes' },
       { src: far, dst: web, protocol: 'icmp', answer: 'yes' },
+      // of another node's pod CIDR, from this one's tunnel end
+      { src: far, dst: web, protocol: 'icmp', outerSrc: '172.30.1.3' },
     ]
   })
 
@@ -122,10 +124,7 @@ for (const datapath of ['bridge', 'ebpf'] as const)
           const ports = protocol === 'icmp' ? {} : { port: '8080', sourcePort: '40000' }
           const found = await predictTold(told, [told], { ...wish, src, dst, protocol, ...ports })
           assert.ok(typeof found !== 'string', `${make}: ${JSON.stringify(wish)}: ${JSON.stringify(found)}`)
-          // what maps of programs hold is not in facts
-          const ofKernel = { ...live, steps: live.steps.filter(({ kind }) => kind !== 'program') }
-          const ofFacts = { ...found, steps: found.steps.filter(({ kind }) => kind !== 'program') }
-          assert.deepEqual(timeless(ofFacts), timeless(ofKernel), `${make}: ${JSON.stringify(wish)}`)
+          assert.deepEqual(timeless(found), timeless(live), `${make}: ${JSON.stringify(wish)}`)
           steps += live.steps.length
           for (const { kind, isObstacle } of live.steps) if (isObstacle) kinds.add(kind)
         }
@@ -134,9 +133,80 @@ for (const datapath of ['bridge', 'ebpf'] as const)
       }
     }
     assert.ok(steps > 300)
-    for (const kind of datapath === 'bridge' ? ['route', 'mtu', 'nftables'] : ['route'])
+    for (const kind of datapath === 'bridge' ? ['route', 'mtu', 'nftables'] : ['route', 'program'])
       assert.ok(kinds.has(kind), kind)
   })
+
+for (const datapath of ['bridge', 'ebpf'] as const)
+  test(`${datapath}: an address that no pod has is told of from the facts as from the kernel`, async () => {
+    await using scene = await Scene.start(datapath)
+    for (const dst of ['10.244.1.77', 'fd10:244:0:1::77']) {
+      const src = scene.node.addrOf('web', dst.includes(':') ? 6 : 4)
+      const asked = { src, dst, protocol: 'icmp' } as const
+      const live = await scene.ask(asked)
+      const told = await toldOf(scene)
+      assert.match(live.steps.at(-1)?.text ?? '', /^no pod of node-1 has .* nobody on /)
+      assert.deepEqual(await predictTold(told, [told], asked), live)
+    }
+  })
+
+test('what maps of programs hold, and what they lack, is told of as by the kernel', async () => {
+  await using scene = await Scene.start('ebpf')
+  const { node, web } = scene
+  const generation = node.agent.ebpf.current!
+  const compare = async (wish: Wish & { readonly src: string; readonly dst: string }, words: RegExp): Promise<void> => {
+    // what the kernel has to ask for it has asked for after the first time
+    await scene.ask(wish)
+    const told = await toldOf(scene)
+    const asked = { protocol: 'tcp', port: '8080', sourcePort: '40000', ...wish } as const
+    const [live, found] = [await scene.ask(asked), await predictTold(told, [told], asked)]
+    assert.ok(typeof found !== 'string')
+    assert.match(live.steps.find(({ kind }) => kind === 'program')?.text ?? '', words)
+    assert.deepEqual(timeless(found), timeless(live))
+  }
+  for (const family of [4, 6] as const) {
+    const far = family === 4 ? '10.244.2.9' : 'fd10:244:0:2::9'
+    const src = node.addrOf('web', family)
+    await compare({ src, dst: far }, /carried past it \(way tunnel4\)$/)
+    await compare(
+      { src: far, dst: src, outerSrc: '172.30.1.3' },
+      /^cw_from_tunnel drops it: .* is of node-2, and 172\.30\.1\.3 of node-3$/,
+    )
+    const map = generation.map(family === 4 ? 'cw_pods4' : 'cw_pods6')
+    const key = Addr.parse(src).toBytes()
+    const value = map.get(key)!
+    map.delete(key)
+    await compare({ src, dst: far }, /^cw_from_pod drops .*: the maps have no such address of it$/)
+    map.set(key, value)
+    await compare({ src, dst: far }, /carried past it/)
+  }
+  const [link] = web.ip<{ address: string }>('link show dev eth0')
+  web.sh('ip link set eth0 address 02:00:00:00:00:99')
+  await compare(
+    { src: node.addrOf('web'), dst: node.addrOf('other') },
+    /^pod shop\/web sends from the MAC 02:00:00:00:00:99/,
+  )
+  web.sh(`ip link set eth0 address ${link!.address}`)
+})
+
+/** Maps that deny what no policy denies any more drop it all the same. */
+async function staleDenials(scene: Scene): Promise<void> {
+  const { node } = scene
+  const generation = node.agent.ebpf.current!
+  const maps = (['cw_verdicts', 'cw_policed'] as const).map((name) => generation.map(name))
+  const before = maps.map((map) => map.entries())
+  await node.removePolicy('web')
+  const [src, dst] = [node.addrOf('web'), node.addrOf('other')]
+  assert.deepEqual(await scene.obstacles({ src, dst }), [])
+  for (const [index, map] of maps.entries()) for (const [key, value] of before[index]!) map.set(key, value)
+  const asked = { src, dst, protocol: 'tcp', port: '8080', sourcePort: '40000' } as const
+  const [live, told] = [await scene.ask(asked), await toldOf(scene)]
+  assert.match(
+    live.steps.find(({ isObstacle }) => isObstacle)?.text ?? '',
+    /^cw_from_pod drops it, denied by networkpolicy\/shop\/web egress/,
+  )
+  assert.deepEqual(timeless((await predictTold(told, [told], asked)) as TracePrediction), timeless(live))
+}
 
 for (const datapath of ['bridge', 'ebpf'] as const)
   test(`${datapath}: what policies deny is dropped by the rules that were told, and nothing else`, async () => {
@@ -170,8 +240,21 @@ for (const datapath of ['bridge', 'ebpf'] as const)
         assert.ok(typeof found !== 'string')
         const isDropped = [live, found].map(({ steps: all }) => all.some(({ isObstacle }) => isObstacle))
         outcomes.push(`${family} ${what}: ${isDropped.join(' ')}`)
+        // what programs deny themselves is told with the policy that does
+        const ofMaps = found.steps.find(({ kind, isObstacle }) => kind === 'program' && isObstacle)
+        const direction = {
+          'another port': 'ingress',
+          'another protocol': 'ingress',
+          'from elsewhere': 'ingress',
+          out: 'egress',
+        }[what as string]
+        const isTold = datapath === 'ebpf' && direction !== undefined
+        assert.equal(ofMaps !== undefined, isTold, `${family} ${what}`)
+        if (isTold)
+          assert.match(ofMaps!.text, new RegExp(`^cw_\\w+ drops it, denied by networkpolicy/shop/web ${direction}`))
       }
     }
+    if (datapath === 'ebpf') await staleDenials(scene)
     const denied = new Set(['another port', 'another protocol', 'from elsewhere', 'out'])
     assert.deepEqual(
       outcomes,

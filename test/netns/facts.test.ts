@@ -52,7 +52,7 @@ async function read(withRules = false): Promise<NodeFacts> {
       { pod: 'default/gone', netns: '/gone', netnsId: '' },
     ],
     netnsOf: ({ netns }: { readonly netns: string }) => (netns === '/gone' ? undefined : new Netns(netns)),
-    ownProgramIds: () => [],
+    generation: () => undefined,
     settings: {},
     confDir: undefined,
   }

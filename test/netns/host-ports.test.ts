@@ -16,6 +16,7 @@ import { TableDriver } from '#/reconcile/table-driver.ts'
 import { NETLINK_NETFILTER } from '#/sys/netlink-socket.ts'
 import { TestNetns } from './namespace.ts'
 import { podNetwork, PodNode } from './pod-node.ts'
+import { tcpClient } from './tcp-client.ts'
 
 /** A node whose tables are those of its pods, and a machine outside. */
 class Crossroads implements Disposable {
@@ -74,8 +75,7 @@ const tcp = { hostPort: 8080, containerPort: 80, protocol: 'tcp' }
 
 /** Who answers, and whom it takes for the client; '' when nobody does within half a second. */
 async function ask(from: TestNetns, addr: string, port = 8080): Promise<{ pod: string; source: string }> {
-  const script = `exec 3<>/dev/tcp/${addr}/${port} && echo probe >&3 && head -n 1 <&3`
-  const answer = await from.shAsync(`timeout 0.5 bash -c '${script}' 2>/dev/null || true`)
+  const answer = await from.shAsync(tcpClient(addr, port, 'echo probe >&3 && head -n 1 <&3'))
   return answer === '' ? { pod: '', source: '' } : (JSON.parse(answer) as { pod: string; source: string })
 }
 

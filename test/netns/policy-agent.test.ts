@@ -35,7 +35,7 @@ for (const datapath of ['bridge', 'ebpf'] as const) {
     assert.equal(codeOf(reply), 0, messageIn(reply))
     assert.equal(node.addrOf('web'), next)
     // the node asks for its MAC once a second
-    await eventually(() => countOf(web, node.addrOf('client')) > 50, 'packets that are allowed', 5000)
+    await eventually(() => countOf(web, node.addrOf('client')) > 50, 'packets that are allowed')
     for (const end of ends) await end()
     assert.equal(countOf(web, node.addrOf('stranger')), 0, 'packets that are denied')
   })
@@ -57,7 +57,7 @@ for (const datapath of ['bridge', 'ebpf'] as const) {
     await using apart = await Flow.start(bystander, client, node.addrOf('client'), 8083)
     assert.ok(await comesFrom(web, node.addrOf('client')))
     await node.label('client', {})
-    await eventually(() => node.policy.endedConnections === 2, 'both connections end', 2000)
+    await eventually(() => node.policy.endedConnections === 2, 'both connections end')
     await sleep(50)
     assert.equal(await comesFrom(web, node.addrOf('client')), false, 'it is cut')
     for (const flow of [staying, apart]) assert.ok((await flow.end()).slowestMs < 1000)
@@ -78,7 +78,7 @@ for (const datapath of ['bridge', 'ebpf'] as const) {
     const hear = `until exec 3<>/dev/tcp/${node.addrOf('web')}/8090; do sleep 0.05; done 2>/dev/null; exec cat <&3 >/dev/null`
     const listener = client.netns.run(() => spawn('bash', ['-c', hear], { stdio: 'ignore' }))
     made.defer(() => void listener.kill('SIGKILL'))
-    await eventually(() => countOf(client, node.addrOf('web')) > 5, 'data', 5000)
+    await eventually(() => countOf(client, node.addrOf('web')) > 5, 'data')
     const port = Number(/:(\d+)\s*$/m.exec(client.sh(`ss -Htn dst ${node.addrOf('web')} | awk '{ print $4 }'`))![1])
     const packet = {
       src: Addr.parse(node.addrOf('web')),
@@ -121,5 +121,5 @@ test('connections of a pod that is gone do not pass for those of the next pod wi
   using netlink = new Netlink(NETLINK_NETFILTER)
   netlink.execute(flowEstablished(far))
   node.api.remove(podsPath(), 'shop/far')
-  await eventually(() => node.policy.endedConnections === 1, 'its connection ends', 3000)
+  await eventually(() => node.policy.endedConnections === 1, 'its connection ends')
 })

@@ -13,6 +13,7 @@ import { eventually } from '#/cluster/testing/manual-clock.ts'
 import { readDenied } from '#/datapath/programs.ts'
 import { silent } from '#/lib/log.ts'
 import { PolicyNode } from './policy-node.ts'
+import { tcpClient } from './tcp-client.ts'
 
 const onlyClients = {
   podSelector: { matchLabels: { app: 'web' } },
@@ -48,10 +49,10 @@ for (const datapath of ['bridge', 'ebpf'] as const) {
     const stranger = await node.addPod('stranger', {})
     const client = await node.addPod('client', { role: 'client' })
     await eventually(() => report.listener.isListening, 'it listens')
-    const knock = `timeout 0.3 bash -c 'echo x > /dev/tcp/${node.addrOf('web')}/8080' || true`
+    const knock = tcpClient(node.addrOf('web'), 8080, 'true')
     stranger.sh(knock)
     client.sh(knock)
-    await eventually(() => report.listener.denials.recent.length > 0, 'a denial is told', 3000)
+    await eventually(() => report.listener.denials.recent.length > 0, 'a denial is told')
     const [denial, ...more] = report.listener.denials.recent
     assert.deepEqual(
       [denial!.from, denial!.to, denial!.protocol, denial!.port, denial!.by, denial!.direction],
@@ -102,10 +103,10 @@ test('a connection that connection tracking has lost is taken up by what the log
   made.defer(() => void listener.kill('SIGKILL'))
   let bytes = 0
   listener.stdout.on('data', (data: Buffer) => (bytes += data.length))
-  await eventually(() => bytes > 5, 'data', 5000)
+  await eventually(() => bytes > 5, 'data')
   for (let round = 0; round < 3; round++) {
     await node.loseConnections(8090)
     const before = bytes
-    await eventually(() => bytes > before + 10, 'data again', 5000)
+    await eventually(() => bytes > before + 10, 'data again')
   }
 })

@@ -107,7 +107,7 @@ for (const datapath of ['bridge', 'ebpf'] as const)
       if (change % 10 === 0) await sleep(8)
     }
     const last = node.policy.view
-    await eventually(() => last.pods.get('shop/far-249')?.labels['role'] === 'client', 'all is known', 5000)
+    await eventually(() => last.pods.get('shop/far-249')?.labels['role'] === 'client', 'all is known')
     await node.level()
     assert.deepEqual(await node.policy.differences(), [])
     await scene.check()
@@ -158,7 +158,7 @@ test('somebody who flushes the rules or deletes them lets through what comes wit
   const { node } = scene
   for (const command of ['flush ruleset', 'delete table inet causeway-policy', 'delete table bridge causeway-policy']) {
     node.host.sh(`nft ${command}`)
-    await eventually(() => node.host.sh('nft list tables').match(/causeway-policy/g)?.length === 2, command, 2000)
+    await eventually(() => node.host.sh('nft list tables').match(/causeway-policy/g)?.length === 2, command)
     await node.level()
     await sleep(50)
     assert.equal(await comesFrom(scene.web, node.addrOf('stranger')), false, command)

@@ -1,11 +1,14 @@
 // Probes of another node, on the real kernel: breaks of a way, and packets that are too large for it, are found within seconds, and no longer than
 // they last.
 import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
 import { test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import { type Clock, systemClock } from '#/cluster/clock.ts'
 import { ManualClock } from '#/cluster/testing/manual-clock.ts'
+import { comesFrom } from '#/agent/probing/arrivals.ts'
 import { answersTcp } from '#/agent/probing/tcp-answer.ts'
+import { refusesUdp } from '#/agent/probing/udp-answer.ts'
 import { openProbeSocket } from '#/agent/probing/echo-sockets.ts'
 import { type Peers, Probing, type ProbingDeps } from '#/agent/probing/probing.ts'
 import { NftClient } from '#/kernel/nftables.ts'
@@ -14,7 +17,8 @@ import { silent } from '#/lib/log.ts'
 import { type Verdict } from '#/model/verdict.ts'
 import { nodeTable } from '#/plan/filter.ts'
 import { noRemotePlan } from '#/plan/remote-plan.ts'
-import { tcpSocket } from '#/sys/socket.ts'
+import { arrivalSocket } from '#/sys/packet-socket.ts'
+import { tcpSocket, wholeDatagramSocket } from '#/sys/socket.ts'
 import { TestNetns } from './namespace.ts'
 
 const own = { 4: '172.30.1.1', 6: 'fd30::1' } as const
@@ -22,6 +26,7 @@ const ends = { 4: '172.30.2.2', 6: 'fd31::2' } as const
 const routers = { 4: '172.30.1.254', 6: 'fd30::fe' } as const
 const podCIDRs = { 4: '10.244.2.0/24', 6: 'fd10:244:0:2::/64' } as const
 const gateways = { 4: '10.244.2.1', 6: 'fd10:244:0:2::1' } as const
+const ownGateways = { 4: '10.244.1.1', 6: 'fd10:244:0:1::1' } as const
 const ownCIDRs = { 4: '10.244.1.0/24', 6: 'fd10:244:0:1::/64' } as const
 
 function verdict(family: Family): Verdict {
@@ -95,6 +100,10 @@ class Scene implements Disposable {
           clock: fastClock,
           answers: async (src, dst) =>
             answersTcp(src, dst, ({ family }) => this.host.netns.run(() => tcpSocket(family)), 100),
+          comes: async (sources, waitMs) =>
+            comesFrom(sources, waitMs / speed, (filter) => this.host.netns.run(() => arrivalSocket(filter))),
+          refuses: async (src, dst, bytes) =>
+            refusesUdp(src, dst, bytes, (from) => this.host.netns.run(() => wholeDatagramSocket(from)), 100),
           openSocket: (src) => this.host.netns.run(() => openProbeSocket(src)),
           ...deps,
         }),
@@ -174,6 +183,72 @@ test('a firewall that refuses echo requests alone breaks nothing', async () => {
   assert.deepEqual([textsOf(probing), probing.isolation, scene.changes], ['', undefined, 0])
   const { ways } = await probing.probe({ nodes: ['node-2'], count: 1 })
   assert.ok(ways.every(({ state }) => state === 'unknown'))
+})
+
+test('a firewall that refuses echo requests and TCP breaks nothing while packets of pods come', async () => {
+  using scene = new Scene()
+  const { host, peer } = scene
+  await using probing = scene.probing()
+  probing.start()
+  await until(() => statesOf(probing).join() === allOk.join(), 'all answers')
+  // what comes from gateways of the other node is of the tunnel, or of its own probes
+  const talk = (family: Family): string =>
+    `import socket, time
+s = socket.socket(socket.AF_INET${family === 6 ? '6' : ''}, socket.SOCK_DGRAM)
+s.bind(('${gateways[family]}', 0))
+while True:
+  s.sendto(b'x', ('${ownGateways[family]}', 9))
+  time.sleep(0.05)`
+  const talkers = families.map((family) => spawn('ip', ['netns', 'exec', peer.name, 'python3', '-c', talk(family)]))
+  try {
+    const rules = `nft 'add table inet t; add chain inet t in { type filter hook input priority 0; policy drop; }
+      add rule inet t in icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept'`
+    for (const each of [host, peer]) each.sh(rules)
+    await until(() => statesOf(probing).every((each) => /^pod\d unknown|^node\d broken/.test(each)), 'all are silent')
+    await delay(4_000)
+    assert.deepEqual([textsOf(probing), probing.isolation, scene.changes], ['', undefined, 0])
+  } finally {
+    for (const talker of talkers) talker.kill('SIGKILL')
+  }
+  await until(() => probing.problems.length > 0, 'nothing comes any more')
+  assert.match(textsOf(probing), /^CW1306 node\/node-2: node-2: no answer at all/)
+})
+
+/** At the other node's INPUT. */
+const input = (scene: Scene, rules: string): void => {
+  scene.peer.sh('nft delete table inet t 2>/dev/null || true')
+  if (rules !== '') scene.peer.sh(`nft 'table inet t { chain in { type filter hook input priority 0; ${rules} }; }'`)
+}
+const echoes = '{ echo-request }'
+
+test('a firewall that limits echo requests, how many or how large, is told from a way that loses packets', async () => {
+  using scene = new Scene()
+  await using probing = scene.probing({ everyMs: 100 })
+  probing.start()
+  await until(() => statesOf(probing).join() === allOk.join(), 'all answers')
+  const isLossy = (): boolean => probing.ways.every(({ way }) => way.isLossy)
+  input(scene, `icmp type ${echoes} numgen random mod 3 0 drop; icmpv6 type ${echoes} numgen random mod 3 0 drop;`)
+  await until(isLossy, 'echo requests are lost')
+  await until(() => probing.ways.every(({ way }) => way.others.loss.outcome === 'echoes'), 'connections are not')
+  assert.deepEqual([textsOf(probing), scene.changes], ['', 0])
+  const asked = await probing.probe({ nodes: ['node-2'] })
+  assert.ok(asked.ways.every(({ state }) => state === 'ok' || state === 'unknown'))
+
+  input(scene, 'numgen random mod 3 0 drop;')
+  await until(() => probing.problems.length > 0, 'loss is told')
+  assert.match(textsOf(probing), /^CW8102 .* connections that were tried/)
+
+  input(scene, `icmp type ${echoes} meta length 1000-2000 drop; icmpv6 type ${echoes} meta length 1000-2000 drop;`)
+  await until(() => probing.problems.length === 0, 'it is over')
+  await until(() => probing.ways.every(({ way }) => way.isSmallOnly), 'large echo requests are lost')
+  await until(
+    () => probing.ways.every(({ way }) => way.others.sizes.outcome(fastClock.monotonicMs()) === 'echoes'),
+    'large datagrams are not',
+  )
+  assert.deepEqual([textsOf(probing), new Set(statesOf(probing)).size], ['', 4])
+  input(scene, 'meta length 1000-2000 drop;')
+  await until(() => probing.problems.length > 0, 'a narrow way is told')
+  assert.match(textsOf(probing), /^CW8101 .* arrive$/)
 })
 
 test('connection tracking has one entry for each way, however many probes went', async () => {

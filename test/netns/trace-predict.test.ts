@@ -251,14 +251,15 @@ const faults: readonly Fault[] = [
     mend: 'true',
     isComing: true,
     wish: { dst: '10.244.1.77' },
-    expected: /^deliver cw-br0 no pod of this node has 10\.244\.1\.77/,
+    expected:
+      /^deliver cw-br0 no pod of node-1 has 10\.244\.1\.77: .* nobody on cw-br0 answers when the kernel asks for its MAC/,
   },
   {
     name: 'an address that no pod has, on the same link',
     cause: 'true',
     mend: 'true',
     wish: { dst: '10.244.1.77' },
-    expected: /^deliver eth0 no pod of this node has 10\.244\.1\.77/,
+    expected: /^deliver eth0 no pod of node-1 has 10\.244\.1\.77: .* nobody on eth0 answers/,
   },
   {
     name: 'an address of a node that is gone',
@@ -272,7 +273,7 @@ const faults: readonly Fault[] = [
     at: 'web',
     cause: 'ip route del default; ip route del 10.244.0.0/16',
     mend: 'ip route add default via 10.244.1.1; ip route add 10.244.0.0/16 via 10.244.1.1 mtu 1450',
-    expected: /^route eth0 the kernel has no way \(ENETUNREACH\)/,
+    expected: /^route eth0 CW3114 the kernel drops it \(ENETUNREACH\): no route of pod shop\/web leads to /,
   },
 ]
 
@@ -320,3 +321,31 @@ test('network policies are obstacles where they deny, and say what would allow i
   )
   assert.deepEqual(await scene.obstacles({ dst: scene.node.addrOf('other') }), [])
 })
+
+for (const datapath of ['bridge', 'ebpf'] as const)
+  test(`${datapath}: of an address that no pod has it is told how the node knows`, async () => {
+    await using scene = await Scene.start(datapath)
+    const { host } = scene
+    for (const [src, dst] of [
+      ['10.244.2.9', '10.244.1.77'],
+      ['fd10:244:0:2::9', 'fd10:244:0:1::77'],
+    ] as const) {
+      const words = async (): Promise<string> => (await scene.obstacles({ src, dst })).join('; ')
+      const unused = `^deliver cw-br0 no pod of node-1 has ${dst.replaceAll('.', '\\.')}: its agent knows of none, and `
+      assert.match(await words(), new RegExp(`${unused}nobody on cw-br0 answers when the kernel asks for its MAC$`))
+      // what a pod that is gone has left
+      host.sh(`ip neigh replace ${dst} lladdr 0a:58:00:00:00:77 dev cw-br0 nud stale`)
+      assert.match(
+        await words(),
+        new RegExp(`${unused}the kernel has 0a:58:00:00:00:77 for it from before \\(stale\\)$`),
+      )
+      // somebody else's container, which has just answered
+      host.sh(`ip neigh replace ${dst} lladdr 0a:58:00:00:00:77 dev cw-br0 nud reachable`)
+      const { steps } = await scene.ask({ src, dst })
+      assert.deepEqual(
+        steps.filter(({ isObstacle }) => isObstacle),
+        [],
+      )
+      assert.match(steps.at(-1)?.text ?? '', /knows of none, and somebody on cw-br0 answers for it: 0a:58:00:00:00:77$/)
+    }
+  })

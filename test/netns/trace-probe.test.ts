@@ -58,7 +58,7 @@ suite('probes', () => {
         far.sh(`nstat -asz ${family === 4 ? 'IcmpOutEchoReps' : 'Icmp6OutEchoReplies'} | tail -n 1`)
       const earlier = answered()
       send(echo)
-      await eventually(() => seen(`echo${family}`) === 1, 'the echo request', 1000)
+      await eventually(() => seen(`echo${family}`) === 1, 'the echo request')
       // one whose checksum is wrong would not be
       assert.notEqual(answered(), earlier)
       const server = far.netns.run(() =>
@@ -74,9 +74,9 @@ print(data.hex(), flush=True)`,
       )
       let told = ''
       server.stdout.on('data', (data: Buffer) => (told += String(data)))
-      await eventually(() => far.sh('ss -uln').includes('7777'), 'a socket', 3000)
+      await eventually(() => far.sh('ss -uln').includes('7777'), 'a socket')
       send({ ...both, protocol: 'udp', sourcePort: 40_000, port: 7777, cookie })
-      await eventually(() => told.trim() === '0102030405060708', 'the datagram', 1000)
+      await eventually(() => told.trim() === '0102030405060708', 'the datagram')
       // the answer is taken, and not refused
       await sleep(50)
       assert.equal(seen(`refusal${family}`), 0)
@@ -97,10 +97,10 @@ except TimeoutError: print('none', flush=True)`,
       )
       let told = ''
       listener.stdout.on('data', (data: Buffer) => (told += String(data)))
-      await eventually(() => far.sh('ss -tln').includes('7777'), 'a listener', 3000)
+      await eventually(() => far.sh('ss -tln').includes('7777'), 'a listener')
       send({ ...both, protocol: 'tcp', sourcePort: 40_001, port: 7777, seq: 0x1234_5678 })
-      await eventually(() => seen('syn') === syns + 1 && seen('rst') === resets + 1, 'a SYN and a RST', 1000)
-      await eventually(() => told !== '', 'what became of it', 3000)
+      await eventually(() => seen('syn') === syns + 1 && seen('rst') === resets + 1, 'a SYN and a RST')
+      await eventually(() => told !== '', 'what became of it')
       assert.equal(told.trim(), 'none', 'no program has had a connection')
       refused({ ...both, protocol: 'tcp', sourcePort: 40_001, port: 7777, seq: 1 }, 'EADDRINUSE')
     })

@@ -13,6 +13,7 @@ import { version } from '#/model/version.ts'
 import { type Readiness } from '#/model/readiness.ts'
 import { observerSettings } from '#/settings/observer-settings.ts'
 import { type SettingValues } from '#/settings/setting.ts'
+import { nodeCIDRs } from '#/predict/cidr-node.ts'
 import { type PredictDeps } from '#/predict/context.ts'
 import { useProcSys } from '#/sys/sysctl.ts'
 import { limitSilence } from '../cluster/limit-silence.ts'
@@ -158,8 +159,18 @@ export class ObservingAgent implements AsyncDisposable {
       nodeName: this.#config.nodeName,
       view: this.#cluster.view,
       unknown: () => this.#unknown,
+      cidrs: () => nodeCIDRs(this.#cidrDeps),
       endpoints: () => found.pods,
       netnsOf: (pod) => found.netnsOf(pod),
+    }
+  }
+
+  get #cidrDeps(): Pick<PredictDeps, 'nodeName' | 'verdicts' | 'podCIDRs'> {
+    const network = this.#network
+    return {
+      nodeName: this.#config.nodeName,
+      verdicts: () => network.compared.verdicts,
+      podCIDRs: () => network.podCIDRs,
     }
   }
 
@@ -171,7 +182,7 @@ export class ObservingAgent implements AsyncDisposable {
       netlink,
       pods: () => found.pods,
       netnsOf: (pod) => found.netnsOf(pod),
-      ownProgramIds: () => [],
+      generation: () => undefined,
       settings: { [observerSettings.nodeName.variable]: nodeName },
       confDir: undefined,
     }
@@ -181,7 +192,7 @@ export class ObservingAgent implements AsyncDisposable {
     const network = this.#network
     const { nodeName } = this.#config
     return {
-      nodeName,
+      ...this.#cidrDeps,
       ...livePartsOf({
         netlink: network.netlink,
         pods: () => network.found.pods,
@@ -190,8 +201,6 @@ export class ObservingAgent implements AsyncDisposable {
         generation: () => undefined,
         policy: noPolicy(nodeName, this.#cluster.view),
       }),
-      verdicts: () => network.compared.verdicts,
-      podCIDRs: () => network.podCIDRs,
       nodeAddrs: () => network.nodeAddrs,
       get clusterCIDRs() {
         return network.clusterCIDRs

@@ -136,6 +136,32 @@ test('a tunnel that has never answered is told after half a minute, where the no
   assert.deepEqual(native.told, [], 'a firewall may refuse it')
 })
 
+test('a firewall that refuses echo requests and TCP is told from a break by packets of pods that come in', () => {
+  const scene = new Scene()
+  scene.node('node-2')
+  scene.node('node-3')
+  scene.pass(10_000)
+  scene.fate(lost, 'both', 'node-2')
+  scene.sims.get('node-2 pod IPv4')!.isComing = true
+  for (let second = 0; second < 90; second++) {
+    scene.pass(1_000)
+    assert.deepEqual(scene.told, [], `after ${second + 1} s`)
+  }
+  assert.deepEqual(scene.states.slice(0, 2), ['node broken', 'pod unknown'])
+  assert.equal(scene.found.isolation, undefined)
+  // the node answers at its address: then it would at its gateway too
+  scene.fate(fine, 'node', 'node-2')
+  scene.pass(5_000)
+  assert.match(scene.told.join(), /^CW1306 node\/node-2/)
+  scene.fate(lost, 'node', 'node-2')
+  scene.pass(5_000)
+  assert.deepEqual(scene.told, [])
+  // nothing comes in any more
+  scene.sims.get('node-2 pod IPv4')!.isComing = false
+  scene.pass(20_000)
+  assert.match(scene.told.join(), /^CW1306 node\/node-2: node-2: no answer at all/)
+})
+
 test('a node that comes back has the time that its agent takes', () => {
   const scene = new Scene()
   scene.node('node-2')
@@ -196,8 +222,67 @@ test('large packets that are lost are told with who refused them, and loss with 
   lossy.pass(100_000)
   assert.match(
     lossy.told.join('\n'),
-    /^CW8102 node\/node-2: node-2: its gateway 10\.244\.2\.1 through the tunnel did not answer \d+ of 60 probes$/,
+    /^CW8102 node\/node-2: node-2: its gateway 10\.244\.2\.1 through the tunnel did not answer \d+ of 60 probes and \d+ of \d+ connections that were tried$/,
   )
+})
+
+test('echo requests that are limited are no finding while connections are answered, and told with the doubt where nothing is', () => {
+  const scene = new Scene()
+  scene.node('node-2')
+  let count = 0
+  scene.fate((size) => (size === 'small' && ++count % 3 === 0 ? 'lost' : 1), 'both', 'node-2')
+  for (const sim of scene.sims.values()) sim.connects = () => true
+  for (let seconds = 0; seconds < 180; seconds++) {
+    scene.pass(1_000)
+    assert.deepEqual(scene.told, [])
+  }
+  assert.deepEqual(
+    [...scene.sims.values()].map(({ way }) => [way.isLossy, way.others.loss.outcome]),
+    [
+      [true, 'echoes'],
+      [true, 'echoes'],
+    ],
+  )
+  // from now on connections are lost too
+  for (const sim of scene.sims.values()) sim.connects = (nowMs) => Math.floor(nowMs / 500) % 3 !== 0
+  scene.pass(60_000)
+  assert.match(scene.told.join(), /^CW8102 .* connections that were tried$/)
+  for (const sim of scene.sims.values()) sim.connects = () => false
+  scene.pass(120_000)
+  assert.match(
+    scene.told.join(),
+    /^CW8102 .* probes; nothing but echo requests is answered there, so it may be a firewall/,
+  )
+  scene.fate(fine, 'both', 'node-2')
+  scene.pass(70_000)
+  assert.deepEqual(scene.told, [])
+})
+
+test('large echo requests that are dropped are no finding while large datagrams arrive, and told with the doubt where nothing is answered', () => {
+  const scene = new Scene()
+  scene.node('node-2')
+  scene.pass(10_000)
+  scene.fate((size) => (size === 'full' ? 'lost' : 1), 'pod', 'node-2')
+  const { way } = scene.sims.get('node-2 pod IPv4')!
+  const refuses = (answer: 'small' | 'full' | 'none'): void => {
+    scene.sims.get('node-2 pod IPv4')!.refuses = (size) => answer === 'full' || (answer === 'small' && size === 'small')
+  }
+  refuses('full')
+  for (let seconds = 0; seconds < 60; seconds++) {
+    scene.pass(1_000)
+    assert.deepEqual(scene.told, [])
+  }
+  assert.deepEqual([way.isSmallOnly, scene.states], [true, ['node ok', 'pod ok']])
+  refuses('small')
+  scene.pass(60_000)
+  assert.match(scene.told.join(), /^CW8101 .*and small ones to node-2 arrive$/)
+  refuses('none')
+  scene.fate(fine, 'pod', 'node-2')
+  scene.pass(10_000)
+  assert.deepEqual(scene.told, [])
+  scene.fate((size) => (size === 'full' ? 'lost' : 1), 'pod', 'node-2')
+  scene.pass(12_000)
+  assert.match(scene.told.join(), /^CW8101 .* arrive; nothing but echo requests is answered there/)
 })
 
 test('what the kernel remembers of a path is no problem once the path carries large packets again', () => {

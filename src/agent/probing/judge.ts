@@ -15,6 +15,16 @@ export type NodeWays = {
   readonly isSilent: boolean
 }
 
+/**
+ * The ways to the addresses of its node that a firewall treats as it treats this one: those of the same family, where there are any. One rule may be of
+ * one family alone.
+ */
+export function alike({ target }: WayState, ways: readonly WayState[]): WayState[] {
+  const direct = ways.filter((each) => each.target.path === 'node')
+  const same = direct.filter((each) => each.target.family === target.family)
+  return same.length > 0 ? same : direct
+}
+
 /** The ways to one node. `isHeard`: whether packets have come from this end of the tunnel lately, whoever sent them. */
 export function judgeNode(
   node: string,
@@ -25,31 +35,41 @@ export function judgeNode(
   const direct = ways.filter(({ target }) => target.path === 'node')
   const isReached = direct.some((way) => !way.isSilent && way.answeredMs !== undefined)
   const isWide = (addr: Addr): boolean => direct.some((way) => way.target.dst.equals(addr) && way.isWide)
-  const judged = ways.map((way) => ({ way, state: stateOf(way, nowMs, { isReached, isWide, isHeard }) }))
+  const judged = ways.map((way) => {
+    const isAnswering = alike(way, ways).some((each) => !each.isFailing && each.answeredMs !== undefined)
+    return { way, state: stateOf(way, nowMs, { isReached, isAnswering, isWide, isHeard }) }
+  })
   return { node, ways: judged, isSilent: ways.some((way) => way.isDead(nowMs)) && ways.every((way) => way.isFailing) }
 }
 
 type Surroundings = {
   /** Whether the node answers at one of its addresses. */
   readonly isReached: boolean
+  /** Whether it does at one that a firewall would treat alike, up to the last probe. */
+  readonly isAnswering: boolean
   /** Whether packets of the full size arrive at this address of the node. */
   readonly isWide: (addr: Addr) => boolean
   readonly isHeard: (tunnelEnd: string) => boolean
 }
 
-function stateOf(way: WayState, nowMs: number, { isReached, isWide, isHeard }: Surroundings): ProbeState {
+function stateOf(way: WayState, nowMs: number, { isReached, isAnswering, isWide, isHeard }: Surroundings): ProbeState {
   const { target, answeredMs } = way
   // what the kernel remembers of a path that carries large packets again is told to senders, and over within minutes
-  const isNarrow = way.isSmallOnly && !(way.isOfMemory && target.tunnel && isWide(target.tunnel.dst))
-  if (!way.isSilent) return way.isFresh ? 'unknown' : isNarrow ? 'small only' : way.isLossy ? 'lossy' : 'ok'
+  const isRemembered = way.isOfMemory && target.tunnel !== undefined && isWide(target.tunnel.dst)
+  const isSure = way.sizes.full.refused !== undefined || way.others.sizes.outcome(nowMs) === 'all'
+  const isNarrow = way.isSmallOnly && !isRemembered && isSure
+  // a firewall may limit echo requests alone: how many are answered, and how large they are
+  const isLossy = way.isLossy && way.others.loss.outcome === 'all'
+  if (!way.isSilent) return way.isFresh ? 'unknown' : isNarrow ? 'small only' : isLossy ? 'lossy' : 'ok'
   // a firewall may refuse echo requests alone
   if (way.isInGrace(nowMs) || !way.isDead(nowMs)) return 'unknown'
   // what has never answered may be told not to, by a firewall; a tunnel from which nothing at all comes, though the node is there, is none of these
   const { tunnel } = target
-  const comes = way.isHeard(nowMs) || (tunnel !== undefined && isHeard(String(tunnel.dst)))
-  if (answeredMs === undefined && (tunnel === undefined || !isReached || comes)) return 'unknown'
-  // packets of the tunnel come from the node, which does not answer at its address either: so it answers no echo request
-  if (!isReached && tunnel !== undefined && isHeard(String(tunnel.dst))) return 'unknown'
+  const comes = way.isComing(nowMs) || (tunnel !== undefined && isHeard(String(tunnel.dst)))
+  if (answeredMs === undefined && (tunnel === undefined || !isReached || comes || way.isHeard(nowMs))) return 'unknown'
+  // packets of its pods come from the node, which does not answer at its address either: so it answers nobody, or the way is broken in the other
+  // direction, which that node tells then
+  if (!isAnswering && comes) return 'unknown'
   return way.isHeard(nowMs) ? 'one way' : 'broken'
 }
 

@@ -14,10 +14,11 @@ import { SysError } from '#/sys/libc.ts'
 import { pathMtuBytes } from '#/sys/socket.ts'
 import { gatewaysOf, type RemotePlan } from '#/plan/remote-plan.ts'
 import { type OpenSocket } from './echo-sockets.ts'
+import { Checks, type Sources } from './checks.ts'
 import { answersTcp } from './tcp-answer.ts'
 import { findingsOf, type Findings } from './findings.ts'
 import { flowsOf, type Packets } from './flows.ts'
-import { type Judged, judgeNode, type NodeWays, type ProbeState, stateOfAsked } from './judge.ts'
+import { type Judged, judgeNode, type NodeWays, type ProbeState } from './judge.ts'
 import { type Flow, PeerSilence } from './peer-silence.ts'
 import { Prober } from './prober.ts'
 import { peersReport, wayReport, waysStatus } from './report.ts'
@@ -47,7 +48,7 @@ export type Peers = {
   readonly isNear: (node: string) => boolean
 }
 
-export type ProbingDeps = {
+export type ProbingDeps = Sources & {
   readonly nodeName: string
   /** How often a partner is asked; 0: never. */
   readonly everyMs: number
@@ -62,8 +63,6 @@ export type ProbingDeps = {
   readonly log: Logger
   readonly clock?: Clock
   readonly openSocket?: OpenSocket
-  /** Whether an address answers something else than an echo request. */
-  readonly answers?: (src: Addr, dst: Addr) => Promise<boolean>
   readonly pathMtu?: (src: Addr, dst: Addr) => number
   readonly readPackets?: (set: string) => Promise<Packets>
 }
@@ -90,7 +89,7 @@ export class Probing implements AsyncDisposable {
   /** When the round began in which they were heard. */
   #heardSinceMs = -Infinity
   #readMs = -Infinity
-  readonly #checking = new Set<WayState>()
+  readonly #checks: Checks
   #nodes: readonly NodeWays[] = []
   readonly #since = new Map<string, Since>()
   #found: Findings = noFindings
@@ -102,6 +101,12 @@ export class Probing implements AsyncDisposable {
   constructor(deps: ProbingDeps) {
     this.#deps = deps
     this.#clock = deps.clock ?? systemClock
+    this.#checks = new Checks({
+      ...deps,
+      nowMs: () => this.#clock.monotonicMs(),
+      onDone: () => this.#conclude(),
+      onError: (error) => this.#tellError(error),
+    })
     this.#prober = new Prober({
       clock: this.#clock,
       everyMs: deps.everyMs,
@@ -169,13 +174,8 @@ export class Probing implements AsyncDisposable {
     const peers = peersNow()
     const targets = peers === undefined ? [] : [...new Set(nodes)].flatMap((node) => targetsIn(peers, node))
     const ways = await this.#prober.ask(targets, count, this.#stop.signal)
-    const { answers = answersTcp } = this.#deps
     const reports = await Promise.all(
-      ways.map(async (way) => {
-        const state = stateOfAsked(way)
-        const isRefused = state === 'broken' && (await answers(way.target.src, way.target.dst))
-        return this.#wayReport({ way, state: isRefused ? 'unknown' : state }, way.startedMs)
-      }),
+      ways.map(async (way) => this.#wayReport({ way, state: await this.#checks.stateOfAsked(way) }, way.startedMs)),
     )
     return peersReport(nodeName, this.#isOn, peers?.plans.size ?? 0, reports)
   }
@@ -214,7 +214,7 @@ export class Probing implements AsyncDisposable {
       if (before.get(node)?.isSilent === true && ways.some((way) => isBack(way)))
         for (const way of ways) if (way.isSilent) way.grantGrace(nowMs)
       for (const way of ways) if (way.isSmallOnly) this.#noteMemory(way)
-      for (const way of ways) if (way.isCheckDue(nowMs) && !this.#checking.has(way)) this.#check(way)
+      for (const way of ways) this.#checks.look(way, ways)
       const silentSinceMs = Math.min(...ways.map((way) => (way.isSilent ? way.silentSinceMs : Infinity)))
       return judgeNode(node, ways, nowMs, (end) => this.#heardEnds.has(end) && this.#heardSinceMs >= silentSinceMs)
     })
@@ -230,19 +230,6 @@ export class Probing implements AsyncDisposable {
       this.#found = findingsOf(this.#nodes, { ownName: nodeName, nowMs, toWall: this.#toWall })
     })
     this.#lastError = ''
-  }
-
-  /** Looks for another sign of life. */
-  #check(way: WayState): void {
-    const { answers = answersTcp } = this.#deps
-    this.#checking.add(way)
-    void answers(way.target.src, way.target.dst)
-      .then((isAlive) => {
-        way.noteCheck(isAlive, this.#clock.monotonicMs())
-        this.#conclude()
-      })
-      .catch((error: unknown) => this.#tellError(error))
-      .finally(() => this.#checking.delete(way))
   }
 
   /** Whether the kernel has learned that the tunnel's path takes smaller packets, which it remembers for minutes after that is mended. */
@@ -303,12 +290,14 @@ export class Probing implements AsyncDisposable {
     })
   }
 
-  /** The gateways that answered a probe of the ordinary ones of late. */
+  /** The gateways that answered a probe of the ordinary ones of late, or from whose pods packets came in all the same. */
   get #answeredLately(): string[] {
-    const sinceMs = this.#clock.monotonicMs() - roundMs
-    return [...this.#prober.ways.values()].flatMap(({ target, answeredMs = -Infinity }) =>
-      target.path === 'pod' && answeredMs > sinceMs ? [String(target.dst)] : [],
-    )
+    const nowMs = this.#clock.monotonicMs()
+    return [...this.#prober.ways.values()].flatMap((way) => {
+      const { target, answeredMs = -Infinity } = way
+      const isLate = answeredMs <= nowMs - roundMs && !way.isComing(nowMs)
+      return target.path === 'pod' && !isLate ? [String(target.dst)] : []
+    })
   }
 
   async #answering(peers: Peers, asked: readonly Flow[]): Promise<string[]> {
@@ -361,6 +350,7 @@ export class Probing implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort()
     this.#prober[Symbol.dispose]()
+    this.#checks[Symbol.dispose]()
     await this.#running
     this.#nftables[Symbol.dispose]()
   }

@@ -1,6 +1,6 @@
 // What is asked of another node: its addresses, and its gateways as pods' packets go. Pure.
 import { type PeerWay } from '#/api/schemas/peers.ts'
-import { type Addr, families, type Family } from '#/lib/addr.ts'
+import { type Addr, families, type Family, type Prefix } from '#/lib/addr.ts'
 import { type NodeState } from '#/model/network.ts'
 import { type Verdict } from '#/model/verdict.ts'
 import { gatewaysOf, type RemotePlan } from '#/plan/remote-plan.ts'
@@ -18,6 +18,8 @@ export type Target = {
   readonly way: PeerWay['way']
   /** The largest packet that the way is to carry; absent: not known. */
   readonly mtuBytes?: number
+  /** What the other node's pods have their addresses of; absent: the way is to the node itself. */
+  readonly podCIDR?: Prefix
   /** The addresses between which packets of the tunnel go. */
   readonly tunnel?: { readonly src: Addr; readonly dst: Addr }
 }
@@ -60,6 +62,7 @@ function podPath(node: string, verdicts: readonly Verdict[], family: Family, src
       src,
       dst: answererOf(verdict),
       way,
+      podCIDR: verdict.dst,
       ...(mtuBytes !== undefined && { mtuBytes }),
       ...(verdict.way === 'vxlan' && { tunnel: verdict.tunnel }),
     },

@@ -40,6 +40,12 @@ export class SimulatedWay {
   readonly sent: { readonly size: Size; readonly atMs: number }[] = []
   /** Whether something else than echo requests is answered. */
   isAlive = false
+  /** Whether packets of the pods there come in. */
+  isComing = false
+  /** Whether a connection is answered that is tried because echo requests are lost; absent: as these. */
+  connects: (nowMs: number) => boolean = (nowMs) => this.fate('small', nowMs) !== 'lost'
+  /** Whether a datagram is refused that is sent because echo requests of the full size are lost; absent: as these. */
+  refuses: (size: Size, nowMs: number) => boolean = (size, nowMs) => typeof this.fate(size, nowMs) === 'number'
   nowMs: number
   #seq = 0
   #coming: Coming[] = []
@@ -59,7 +65,13 @@ export class SimulatedWay {
       this.way.expire(this.nowMs)
       for (const size of ['full', 'small'] as const)
         if (this.way.dueMs(size, this.nowMs) <= this.nowMs + toleranceMs) this.#send(size)
-      if (this.way.isCheckDue(this.nowMs)) this.way.noteCheck(this.isAlive, this.nowMs)
+      if (this.way.isCheckDue(this.nowMs))
+        this.way.noteCheck({ isAlive: this.isAlive, isComing: this.isComing }, this.nowMs)
+      if (this.way.isTryDue(this.nowMs)) this.way.noteTry(this.connects(this.nowMs), this.nowMs)
+      if (this.way.isSizesTryDue(this.nowMs)) {
+        const [small, full] = (['small', 'full'] as const).map((size) => this.refuses(size, this.nowMs))
+        this.way.others.noteSizes({ small: small!, full: full! }, this.nowMs)
+      }
       this.nowMs += 10
     }
     return this.nowMs - sinceMs

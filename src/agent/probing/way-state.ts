@@ -2,6 +2,7 @@
 import { leastEchoBytes, usualEchoBytes } from '#/wire/icmp/packet.ts'
 import { type Addr } from '#/lib/addr.ts'
 import { overheadBytes } from '#/plan/overlay.ts'
+import { OtherPackets } from './other-packets.ts'
 import { lostRuns, newTally, note, type Refusal, windowProbes } from './tally.ts'
 import { type Target } from './targets.ts'
 
@@ -38,8 +39,10 @@ const leastRuns = 3
 const mostPerRun = 3
 /** For so many times of its own pace a probe of the other node says that packets come from there: all agents have one pace. */
 const heardTimes = 3.5
-/** How often a silent way is asked for another sign of life, and for how long one counts. */
+/** After so many small ones in a row that were lost, and then so often, another sign of life is looked for; and for how long one counts. */
+const checkAfter = 2
 const checkEveryMs = 5_000
+const listenTimes = 1.2
 const aliveMs = 12_000
 /** How long a node may take until its pods' network answers, after it was first asked or has come back. */
 const graceMs = 30_000
@@ -48,6 +51,14 @@ const graceMs = 30_000
 export const toleranceMs = 1
 
 type Sent = { readonly atMs: number; readonly size: Size; readonly isExtra: boolean }
+/** What was found of a way on which echo requests have no answer. */
+export type SignsOfLife = {
+  /** Something else was answered. */
+  readonly isAlive: boolean
+  /** Packets of the other node's pods came in. */
+  readonly isComing?: boolean
+}
+
 export type WayPace = {
   /** How often a small probe is sent. */
   readonly everyMs: number
@@ -71,6 +82,8 @@ export class WayState {
   #isOfMemory = false
   #checkedMs = -Infinity
   #aliveMs = -Infinity
+  #comingMs = -Infinity
+  readonly others = new OtherPackets()
   #graceUntilMs: number
 
   constructor(target: Target, nowMs: number, { everyMs, countsAll = false }: WayPace) {
@@ -110,8 +123,24 @@ export class WayState {
     return this.sizes.small.lostSinceMs
   }
 
+  /** Whether echo requests are lost here and there. */
   get isLossy(): boolean {
     return this.#isLossy
+  }
+
+  /** Whether it is time to try a connection, to know whether other packets are lost as well. */
+  isTryDue(nowMs: number): boolean {
+    return this.#isLossy && !this.isSilent && this.others.isTryDue(nowMs)
+  }
+
+  noteTry(isAnswered: boolean, nowMs: number): void {
+    const { sent, answered } = this.window('small')
+    if (sent > 0) this.others.noteTry(isAnswered, (sent - answered) / sent, nowMs)
+  }
+
+  /** The same of packets of the full size. */
+  isSizesTryDue(nowMs: number): boolean {
+    return this.isSmallOnly && this.others.isSizesTryDue(nowMs)
   }
 
   /** Whether the kernel of this node does not send large packets because of what it remembers of the path. */
@@ -128,15 +157,27 @@ export class WayState {
     this.sizes.full.refused = { by: 'this node', why }
   }
 
-  /** Takes in whether something else than an echo request was answered, asked for since the way is silent. */
-  noteCheck(isAlive: boolean, nowMs: number): void {
+  /** Takes in what was found since nothing is answered. */
+  noteCheck({ isAlive, isComing = false }: SignsOfLife, nowMs: number): void {
     this.#checkedMs = nowMs
     if (isAlive) this.#aliveMs = nowMs
+    if (isComing) this.#comingMs = nowMs
+  }
+
+  /** So long a probe of the other node is waited for: all agents have one pace. */
+  get listenMs(): number {
+    return listenTimes * this.#everyMs.small
+  }
+
+  /** Whether packets of the other node's pods, or of their gateway, come in all the same. */
+  isComing(nowMs: number): boolean {
+    return nowMs - this.#comingMs <= aliveMs + 2 * this.listenMs
   }
 
   /** Whether it is time to look for another sign of life. */
   isCheckDue(nowMs: number): boolean {
-    return this.isSilent && nowMs - this.#checkedMs >= checkEveryMs
+    const { lostInRow } = this.sizes.small
+    return (this.isSilent || lostInRow >= checkAfter) && nowMs - this.#checkedMs >= checkEveryMs
   }
 
   /** Whether nothing else is answered either. */
@@ -273,6 +314,7 @@ export class WayState {
     if (!sent.isExtra) note(each, { atMs: sent.atMs, isAnswered: true, ...(rttMs !== undefined && { rttMs }) })
     if (each.isBroken && each.answeredInRow >= wholeAfter) {
       each.isBroken = false
+      if (sent.size === 'full') this.others.forgetSizes()
       // a break is no loss in part, however often it comes
       each.results = each.results.filter(({ atMs, isAnswered }) => isAnswered || atMs < each.lostSinceMs)
     }
@@ -326,7 +368,10 @@ export class WayState {
     const lost = runs.reduce((sum, run) => sum + Math.min(run, mostPerRun), 0)
     const percent = (lost * 100) / results.length
     if (percent >= lossyPercent && runs.length >= leastRuns) this.#isLossy = true
-    else if (percent < wellPercent) this.#isLossy = false
+    else if (percent < wellPercent && this.#isLossy) {
+      this.#isLossy = false
+      this.others.forgetLoss()
+    }
   }
 
   /** Probes of one size in the window. */

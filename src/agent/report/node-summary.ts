@@ -1,14 +1,12 @@
 // The node in short: what somebody who looks at many nodes wants to know of each, in an answer that does not grow with the cluster.
-import { type ToldProblem } from '#/api/schemas/problem.ts'
 import { type NodeSummary } from '#/api/schemas/summary.ts'
 import { crossingsOf, firstProblems, pairsOf, scarcest } from '#/api/summary.ts'
 import { type KubeNode, labelsOf } from '#/model/kubernetes.ts'
 import { version } from '#/model/version.ts'
-import { type BgpPart } from '../bgp-part.ts'
-import { type ClusterPart } from '../cluster-part.ts'
-import { type NetworkPart } from '../network-part.ts'
-import { type PodsPart } from '../pods-part.ts'
-import { type PolicyPart } from '../policy-part.ts'
+import { problemsOfObjects } from '#/reconcile/object-problem.ts'
+import { type AgentConfig } from '../config.ts'
+import { type ReportingPartDeps } from '../reporting-part.ts'
+import { type Told } from './agent-status.ts'
 import { policyStatus } from './policy-status.ts'
 
 /** Kubernetes has a label of its own for zones (https://kubernetes.io/docs/reference/labels-annotations-taints/), and none for racks. */
@@ -24,26 +22,18 @@ export function placeOf(node: KubeNode | undefined): Pick<NodeSummary, 'zone' | 
   return { ...(zone !== '' && { zone }), ...(rack !== undefined && { rack }) }
 }
 
-/** The parts of an agent that the answer is made from. */
-export type SummarySources = {
-  readonly nodeName: string
-  readonly cluster: ClusterPart
-  readonly policy: PolicyPart
-  readonly pods: PodsPart
-  readonly network: NetworkPart
-  readonly bgp: BgpPart
-}
+type Parts = Pick<ReportingPartDeps, 'cluster' | 'policy' | 'pods' | 'network' | 'bgp'>
 
-async function sessionsOf({ state }: BgpPart): Promise<NodeSummary['bgp']> {
+async function sessionsOf({ state }: Parts['bgp']): Promise<NodeSummary['bgp']> {
   const sessions = await state.sessions()
   const up = sessions.filter((each) => each.state === 'Established').length
   return sessions.length === 0 ? undefined : { up, total: sessions.length }
 }
 
-export async function nodeSummaryOf(
-  { nodeName, cluster, policy, pods, network, bgp }: SummarySources,
-  readiness: NodeSummary['readiness'],
-  problems: readonly ToldProblem[],
+export async function nodeSummary(
+  { nodeName }: Pick<AgentConfig, 'nodeName'>,
+  { cluster, policy, pods, network, bgp }: Parts,
+  { readiness, problems, failures }: Told,
 ): Promise<NodeSummary> {
   const { self } = cluster.view
   const sessions = await sessionsOf(bgp)
@@ -56,7 +46,7 @@ export async function nodeSummaryOf(
     ...placeOf(cluster.ownNode),
     addrs: (self?.addrs ?? []).map(String),
     podCIDRs: (self?.podCIDRs ?? []).map(String),
-    readiness,
+    readiness: readiness.state,
     ...(datapath !== undefined && { datapath }),
     pods: pods.endpoints.length,
     ...(addresses && { addresses }),
@@ -65,6 +55,6 @@ export async function nodeSummaryOf(
     policies: { state, selecting },
     ...(cluster.apiStatus.phase === 'backoff' && { isApiLost: true }),
     pairs: pairsOf(network.probing.report().ways),
-    ...firstProblems(problems),
+    ...firstProblems([...problems, ...problemsOfObjects(failures)]),
   }
 }

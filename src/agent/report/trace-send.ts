@@ -10,6 +10,7 @@ import { ProbeSender, sendableBytes, sendingAddr } from '#/kernel/trace/probe.ts
 import { Addr, families } from '#/lib/addr.ts'
 import { type PolicyView } from '#/policy/cluster.ts'
 import { nodeAt, podText } from '#/policy/words.ts'
+import { cidrNodeOf, type NodeCIDR } from '#/predict/cidr-node.ts'
 import { SysError } from '#/sys/libc.ts'
 import { type Netns } from '#/sys/netns.ts'
 import { type ProbePacket, sizesOf } from '#/wire/probe/packet.ts'
@@ -26,18 +27,22 @@ export type TraceSources = {
   readonly view: PolicyView
   /** Why it is not known yet; undefined: it is. */
   readonly unknown: () => string | undefined
+  /** The nodes' pod CIDRs. */
+  readonly cidrs: () => readonly NodeCIDR[]
   readonly endpoints: () => readonly TracedPod[]
   readonly netnsOf: (pod: TracedPod) => Netns | undefined
 }
 
-function endOf(view: PolicyView, addr: Addr, text: string): TraceEnd {
+function endOf({ view, cidrs }: Pick<TraceSources, 'view' | 'cidrs'>, addr: Addr, text: string): TraceEnd {
   const pod = view.podAt(addr)
   if (pod !== undefined) return { addr: String(addr), pod: podText(pod), ...(pod.node !== '' && { node: pod.node }) }
   const node = nodeAt(view, addr)
+  const cidrNode = node === undefined ? cidrNodeOf(cidrs(), addr) : undefined
   const named = view.pods.get(text.includes('/') ? text : `default/${text}`)
   return {
     addr: String(addr),
     ...(node !== undefined && { node }),
+    ...(cidrNode !== undefined && { cidrNode }),
     ...(named?.isHostNetwork === true && { hostPod: podText(named) }),
   }
 }
@@ -52,7 +57,8 @@ function chosen(src: Addr, dst: Addr): Addr {
   }
 }
 
-function endsOf({ nodeName, view }: TraceSources, from: string, to: string): TraceEndsReport | string {
+function endsOf(sources: TraceSources, from: string, to: string): TraceEndsReport | string {
+  const { nodeName, view } = sources
   const [sender, receiver] = [resolveEnd(view, from, 'sender'), resolveEnd(view, to, 'receiver')]
   if ('unknown' in sender) return sender.unknown
   if ('unknown' in receiver) return receiver.unknown
@@ -60,10 +66,10 @@ function endsOf({ nodeName, view }: TraceSources, from: string, to: string): Tra
   const pairs = families.flatMap((family) => {
     const [src, dst] = [sender.addrs, receiver.addrs].map((addrs) => addrs.find((each) => each.family === family))
     if (src === undefined || dst === undefined) return []
-    const end = endOf(view, src, from)
+    const end = endOf(sources, src, from)
     const isOwn = end.pod === undefined && end.node === nodeName && !isGiven
     const told = isOwn ? { ...end, addr: String(chosen(src, dst)) } : end
-    return [{ from: told, to: endOf(view, dst, to) }]
+    return [{ from: told, to: endOf(sources, dst, to) }]
   })
   if (pairs.length === 0) return `${from} and ${to} have no address of the same family`
   return { node: nodeName, pairs }

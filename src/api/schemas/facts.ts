@@ -2,13 +2,13 @@
 // without a kernel is predicted from. docs/facts.md says what is in it and what is left out.
 import { array, boolean, exactOptional, number, object, picklist, record, string } from 'valibot'
 import { anyRouteTypes, nftFamilyNames } from '#/model/facts.ts'
-import { about, type ValueOf } from '../value.ts'
+import { about, moment, type ValueOf } from '../value.ts'
 
 export const factsRequest = object({
   firewalls: exactOptional(
     about(
       picklist(['yes', 'no']),
-      'yes: with the rules of firewalls and the elements of their sets, which may be much',
+      'yes: with the rules of firewalls, the elements of their sets, and the entries of maps of programs, which may be much',
     ),
   ),
 })
@@ -187,6 +187,18 @@ const namespace = object({
   ),
 })
 
+const programMaps = object({
+  layout: about(string(), 'a hash over the layouts: programs with another one read them otherwise'),
+  maps: array(
+    object({
+      map: about(string(), 'its name, such as cw_pods4'),
+      entries: about(array(string()), 'key and value of each in hexadecimal, with a space between them'),
+      isCut: exactOptional(about(boolean(), 'it has more')),
+    }),
+  ),
+  denials: about(record(string(), string()), 'what denies packets, by its number in cw_verdicts'),
+})
+
 const conflist = object({
   file: string(),
   network: exactOptional(string()),
@@ -196,7 +208,7 @@ const conflist = object({
 
 export const nodeFacts = object({
   node: string(),
-  nowMs: about(number(), "this node's clock when it began to read, ms since 1970"),
+  nowMs: about(moment(), "this node's clock when it began to read, ms since 1970"),
   tookMs: number(),
   kernel: object({
     release: string(),
@@ -205,6 +217,9 @@ export const nodeFacts = object({
   settings: about(record(string(), string()), 'of the agent, by their variables'),
   namespaces: about(array(namespace), "the node's first, then those of its pods"),
   programs: array(program),
+  programMaps: exactOptional(
+    about(programMaps, 'of the eBPF datapath, what decides about packets; only where rules of firewalls are asked for'),
+  ),
   conflists: about(array(conflist), 'in the order in which the runtime reads its folder; the first one counts'),
   connections: exactOptional(
     about(
@@ -218,6 +233,7 @@ export const nodeFacts = object({
 
 export type NodeFacts = ValueOf<typeof nodeFacts>
 export type NamespaceFacts = NodeFacts['namespaces'][number]
+export type ProgramMapsFacts = NonNullable<NodeFacts['programMaps']>
 export type ChainFacts = NamespaceFacts['chains'][number]
 export type RouteFacts = NamespaceFacts['routes'][number]
 export type RuleFacts = NamespaceFacts['rules'][number]

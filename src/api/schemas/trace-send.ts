@@ -14,7 +14,7 @@ import {
 } from 'valibot'
 import { Addr } from '#/lib/addr.ts'
 import { traceProtocols } from '#/model/trace.ts'
-import { about, type ValueOf } from '../value.ts'
+import { about, moment, type ValueOf } from '../value.ts'
 
 export const traceEndsRequest = object({
   from: about(
@@ -28,6 +28,7 @@ const traceEnd = object({
   addr: string(),
   pod: exactOptional(about(string(), 'NAMESPACE/NAME; absent: it is no pod with a network of its own')),
   node: exactOptional(about(string(), 'where it is; absent: nowhere in this cluster')),
+  cidrNode: exactOptional(about(string(), 'the node whose pod CIDR it is of, where neither a pod nor a node has it')),
   hostPod: exactOptional(about(string(), 'NAMESPACE/NAME of the pod that was named and is in the network of its node')),
 })
 
@@ -74,7 +75,7 @@ const refusal = object({
 
 export const traceSendReport = object({
   node: string(),
-  sentAtMs: about(number(), "by this node's clock, ms since 1970"),
+  sentAtMs: about(moment(), "by this node's clock, ms since 1970"),
   refused: exactOptional(about(refusal, 'the kernel did not send it')),
 })
 

@@ -21,6 +21,7 @@ function scene(maxAgeMs: number) {
     },
     maxAgeMs,
     answerMs: 100,
+    leastPauseMs: 10,
   })
   return { pool, counts }
 }
@@ -63,6 +64,7 @@ test('where they cannot be found the error is told, and they are looked for agai
         : Promise.reject(new Error('there is no lab')),
     maxAgeMs: 60_000,
     answerMs: 100,
+    leastPauseMs: 10,
   })
   await assert.rejects(
     pool.use(() => Promise.resolve()),

@@ -12,6 +12,8 @@ export type AgentSource = {
   readonly maxAgeMs: number
   /** How long a node may take for a short answer. */
   readonly answerMs: number
+  /** The least pause between two rounds: through an API server each answer is a process that is started on the node. */
+  readonly leastPauseMs: number
 }
 
 /** When an agent does not answer, another one may have taken its place: they are looked for sooner. */

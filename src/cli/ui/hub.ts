@@ -17,7 +17,6 @@ export type HubDeps = {
   readonly source: AgentSource
   readonly version: string
   readonly examine: (agents: readonly AgentOfNode[]) => Promise<DoctorReport>
-  readonly leastPauseMs?: number
 }
 
 export class Hub implements AsyncDisposable {
@@ -33,7 +32,7 @@ export class Hub implements AsyncDisposable {
 
   constructor(deps: HubDeps) {
     this.#deps = deps
-    const { source, examine, leastPauseMs } = deps
+    const { source, examine } = deps
     this.pool = new AgentPool(source)
     this.#diagnoses = new Diagnoses({
       examine: () => this.pool.use(examine),
@@ -43,12 +42,12 @@ export class Hub implements AsyncDisposable {
       pool: this.pool,
       picture: this.picture,
       answerMs: source.answerMs,
+      leastPauseMs: source.leastPauseMs,
       onNews: (askedMs, isWhole) => this.#noteRound(askedMs, isWhole),
       onFailure: (message) => {
         this.#failure = message
         this.#tell({ kind: 'failure', message })
       },
-      ...(leastPauseMs !== undefined && { leastPauseMs }),
     })
   }
 

@@ -8,8 +8,6 @@ import { type Picture } from '#/ui/picture.ts'
 import { askSoon, isLate } from '../trace-ask.ts'
 import { type AgentPool } from './agent-pool.ts'
 
-/** The least pause between two rounds. */
-const leastPauseMs = 1_000
 /** Answers are shown this often while a long round goes on. */
 const showMs = 500
 
@@ -21,7 +19,7 @@ export type PollerDeps = {
   readonly onNews: (askedMs: number, isWhole: boolean) => void
   /** The agents cannot be found now. */
   readonly onFailure: (message: string) => void
-  readonly leastPauseMs?: number
+  readonly leastPauseMs: number
 }
 
 export type RoundCost = { readonly nodes: number; readonly ms: number }
@@ -59,7 +57,7 @@ export class Poller implements AsyncDisposable {
   }
 
   async #run(signal: AbortSignal): Promise<void> {
-    const { pool, onFailure, leastPauseMs: leastMs = leastPauseMs } = this.#deps
+    const { pool, onFailure, leastPauseMs } = this.#deps
     while (!signal.aborted) {
       const startMs = performance.now()
       try {
@@ -68,7 +66,7 @@ export class Poller implements AsyncDisposable {
         if (!signal.aborted) onFailure(messageOf(error))
       }
       const tookMs = performance.now() - startMs
-      await sleep(Math.max(leastMs, tookMs), undefined, { signal }).catch(() => undefined)
+      await sleep(Math.max(leastPauseMs, tookMs), undefined, { signal }).catch(() => undefined)
     }
   }
 

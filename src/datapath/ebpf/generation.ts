@@ -10,7 +10,7 @@ import { listPins, makePinFolder, removePinFolder } from '#/kernel/bpf/pins.ts'
 import { BpfProgram } from '#/kernel/bpf/program.ts'
 import { mustMatch } from '#/kernel/bpf/must-match.ts'
 import { errorCode } from '#/lib/error-code.ts'
-import * as shared from '#/wire/bpf/maps.ts'
+import { layoutHash } from '#/wire/bpf/layout-hash.ts'
 import { mapLayouts, type MapName, type ProgramName, programNames } from '#/wire/bpf/maps.ts'
 
 export type AnyProgramName = ProgramName | 'cw_clock'
@@ -25,11 +25,6 @@ const generationPattern = new RegExp(`^${partPattern}-${partPattern}$`)
 
 function hash(content: Uint8Array | string): string {
   return createHash('sha256').update(content).digest('hex').slice(0, 8)
-}
-
-/** A hash over all that maps' contents mean: layouts and constants. */
-function layoutHash(): string {
-  return hash(JSON.stringify(shared, (_, value: unknown) => (typeof value === 'bigint' ? String(value) : value)))
 }
 
 /** The name of the generation of an object file. */

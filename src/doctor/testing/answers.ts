@@ -1,6 +1,7 @@
 // Answers of nodes for tests: a cluster of which all is well, and what is to be other in it.
 import { type NamespaceFacts, type NodeFacts } from '#/api/schemas/facts.ts'
 import { type ToldProblem } from '#/api/schemas/problem.ts'
+import { type PeersReport } from '#/api/schemas/peers.ts'
 import { type AgentStatus } from '#/api/schemas/status.ts'
 import { problem } from '#/model/problems.ts'
 import { type ProblemCode } from '#/model/problem-catalogue.ts'
@@ -142,4 +143,26 @@ export function withFacts(
   facts: (node: string) => NodeFacts = (node) => factsOf(node),
 ): NodeAnswers[] {
   return answers.map((each) => (each.status === undefined ? each : { ...each, facts: facts(each.node) }))
+}
+
+type PeerWay = PeersReport['ways'][number]
+
+/** A way of pods from one node to another as its probes show it. */
+export function wayOf(from: string, to: string, more: Partial<PeerWay> = {}): PeerWay {
+  const counts = { sizeBytes: 84, sent: 60, answered: 60 }
+  const known = { node: to, path: 'pod', family: 4, src: addrOf(indexOf(from)), dst: addrOf(indexOf(to)) } as const
+  return { ...known, way: 'vxlan', state: 'ok', sinceMs: 0, windowMs: 60_000, small: counts, ...more }
+}
+
+/** The same cluster, each node with what its probes show of all others; `of` says what is other of a way. */
+export function withPeers(
+  answers: readonly NodeAnswers[],
+  of: (from: string, to: string) => Partial<PeerWay> = () => ({}),
+): NodeAnswers[] {
+  const names = answers.map(({ node }) => node)
+  return answers.map((each) => {
+    const others = names.filter((name) => name !== each.node)
+    const ways = others.map((to) => wayOf(each.node, to, of(each.node, to)))
+    return { ...each, peers: { node: each.node, isOn: true, others: others.length, ways } }
+  })
 }

@@ -46,7 +46,8 @@ export const addressFaults: readonly Fault[] = [
       const call = callText(scene, netns)
       const all = `for number in $(seq 1 ${cidr.size}); do`
       scene.run(place, `ip netns add ${netns}`, `ip netns del ${netns}`)
-      // each next device is to be eth0 as well
+      // each next device is to be eth0 as well: the one before is set down for another name, and would lose its IPv6 addresses by that
+      if (scene.families.includes(6)) scene.sysctl(netns, 'net/ipv6/conf/all/keep_addr_on_down', '1')
       const aside = `ip -n ${netns} link set eth0 down && ip -n ${netns} link set eth0 name old$number`
       const add = `${all} call ADD $number >/dev/null && ${aside} || break; done`
       scene.run(

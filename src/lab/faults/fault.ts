@@ -99,8 +99,12 @@ export type Fault = {
   readonly where: string
   /** The codes by which `causeway status` tells it, on whichever node, an Event of a Node object, or `causeway ipam check`; none where nothing tells it. */
   readonly codes: readonly ProblemCode[]
+  /** The same in a lab with racks, where these are others: there routers take a way back that is broken, before a probe of it has no answer. */
+  readonly codesInRacks?: readonly ProblemCode[]
   /** The codes of what `causeway doctor` finds, where these are not the same. */
   readonly doctor?: readonly ProblemCode[]
+  /** The same in a lab with flannel, where these are others: nobody probes there. */
+  readonly doctorWithFlannel?: readonly ProblemCode[]
   /** Why a lab of this kind cannot have it; undefined when it can. */
   readonly needs?: (spec: LabSpec) => string | undefined
   readonly cause: (scene: Scene) => void | Promise<void>
@@ -118,7 +122,13 @@ export function commandText(command: Command): string {
     .join(' ')
 }
 
+/** What `causeway status`, Events or `causeway ipam check` tell in a lab of this kind; in that of most kinds, where none is given. */
+export function codesTold({ codes, codesInRacks = codes }: Fault, spec?: LabSpec): readonly ProblemCode[] {
+  return spec?.racks === undefined ? codes : codesInRacks
+}
+
 /** What doctor is to find, and nothing else. */
-export function codesOfDoctor({ codes, doctor = codes }: Fault): readonly ProblemCode[] {
-  return doctor
+export function codesOfDoctor(fault: Fault, spec?: LabSpec): readonly ProblemCode[] {
+  const { codes, doctor = codes, doctorWithFlannel = doctor } = fault
+  return spec?.network === undefined ? doctor : doctorWithFlannel
 }

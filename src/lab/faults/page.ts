@@ -6,7 +6,10 @@ import { codesOfDoctor } from './fault.ts'
 export function faultRows(): string[] {
   const linked = (codes: readonly string[]): string => codes.map((code) => `[${code}](problems.md)`).join(', ') || '-'
   return faults.map((fault) => {
-    const { name, about, where, codes } = fault
-    return `| \`${name}\` | ${about} | ${where} | ${linked(codes)} | ${linked(codesOfDoctor(fault))} |`
+    const { name, about, where, codes, codesInRacks } = fault
+    const inRacks = codesInRacks === undefined ? '' : `; with racks ${linked(codesInRacks)}`
+    const ofDoctor = linked(codesOfDoctor(fault))
+    const withFlannel = fault.doctorWithFlannel === undefined ? '' : `; with flannel ${linked(fault.doctorWithFlannel)}`
+    return `| \`${name}\` | ${about} | ${where} | ${linked(codes)}${inRacks} | ${ofDoctor}${withFlannel} |`
   })
 }

@@ -37,6 +37,7 @@ export const underlayFaults: readonly Fault[] = [
     about: "the network drops the tunnel's packets to and from a node",
     where: "an nftables table at the node's port of the switch",
     codes: ['CW1306'],
+    doctorWithFlannel: ['CW6102'],
     needs: needsTunnel,
     cause: (scene) => securityGroup(scene, ['ingress', 'egress']),
   },
@@ -45,6 +46,7 @@ export const underlayFaults: readonly Fault[] = [
     about: "the network drops the tunnel's packets to a node, and not those from it",
     where: "an nftables table at the node's port of the switch",
     codes: ['CW1306'],
+    doctorWithFlannel: ['CW6102'],
     needs: needsTunnel,
     cause: (scene) => securityGroup(scene, ['egress']),
   },
@@ -89,6 +91,7 @@ export const underlayFaults: readonly Fault[] = [
     about: "a node's device of the underlay has no carrier",
     where: "the state of the node's port of the switch",
     codes: ['CW8104', 'CW1306'],
+    codesInRacks: ['CW8104', 'CW1201'],
     doctor: ['CW8104'],
     needs: needsTwoNodes,
     cause: (scene) => {
@@ -101,6 +104,7 @@ export const underlayFaults: readonly Fault[] = [
     about: 'a node has a wrong MAC for what its packets to another node go to next',
     where: 'a permanent neighbour entry on the device of the underlay',
     codes: ['CW1306'],
+    codesInRacks: ['CW1201'],
     doctor: ['CW8105'],
     needs: needsTwoNodes,
     cause: (scene) => {

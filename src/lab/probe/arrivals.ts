@@ -21,7 +21,7 @@ export class Arrivals implements Disposable {
   /** Begins at once. `port` is the target of TCP probes. */
   constructor(netns: Netns, port: number) {
     this.#port = port
-    this.#fd = netns.run(arrivalSocket)
+    this.#fd = netns.run(() => arrivalSocket())
     this.#watch = watchFd(this.#fd, POLLIN, () => this.#drain())
   }
 

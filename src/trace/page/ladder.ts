@@ -5,7 +5,7 @@ import { headersText } from '../headers.ts'
 import { linesOf } from '../lines.ts'
 import { readPacket, type ReadPacket } from '../packet.ts'
 import { type Direction, type Sighting, type Step } from '../types.ts'
-import { type End } from '../verdict.ts'
+import { type End, goalNode } from '../verdict.ts'
 import { type Hop } from '../way.ts'
 import { foretoldMark } from './foretold-mark.ts'
 import { isForetold, type PageTrace } from './input.ts'
@@ -178,8 +178,10 @@ function emptyLegs(trace: PageTrace, direction: Direction): Readonly<Record<'bef
     .filter(({ node, steps }) => steps.length > 0 && !known.has(node))
     .map(({ node, steps }): Leg => ({ node, groups: [], steps }))
   for (const { node } of silent) known.add(node)
-  const legOfEnd = ({ node }: End): Leg[] =>
-    known.size === 0 || known.has(node) ? [] : [{ ...(node !== undefined && { node }), groups: [], steps: [] }]
+  const legOfEnd = (end: End): Leg[] => {
+    const node = goalNode(end)
+    return known.size === 0 || known.has(node) ? [] : [{ ...(node !== undefined && { node }), groups: [], steps: [] }]
+  }
   const to = behind ?? probe.to
   const [source, goal] = direction === 'there' ? [probe.from, to] : [to, probe.from]
   return { before: legOfEnd(source), after: [...silent, ...legOfEnd(goal)] }

@@ -27,9 +27,12 @@ export const outcomeTitle = ({ verdict }: PageTrace): string => outcomes[verdict
 export const endName = ({ addr, pod, node }: End): string => pod ?? node ?? addr
 
 function endHtml(end: End, role: string): Markup {
-  const { addr, pod, node } = end
+  const { addr, pod, node, cidrNode } = end
   const kind = pod !== undefined ? 'pod' : node !== undefined ? 'node' : 'address'
-  const where = pod !== undefined && node !== undefined && markup` on ${code(node)}`
+  const where =
+    pod !== undefined && node !== undefined
+      ? markup` on ${code(node)}`
+      : cidrNode !== undefined && markup` of a pod CIDR of ${code(cidrNode)}`
   return markup`<span class="endpoint">
     <span class="role">${role} ${kind} </span><b>${endName(end)}</b>
     <span class="at"> ${endName(end) !== addr && code(addr)}${where}</span>

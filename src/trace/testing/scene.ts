@@ -124,3 +124,22 @@ export function healthy(): TraceFacts {
     blind: [],
   }
 }
+
+export type NodeStep = Step & { readonly node: string }
+
+/** A trace that ends behind the first `seen` places of a direction. */
+export function cut(
+  direction: Direction,
+  seen: number,
+  more: readonly Sighting[] = [],
+  steps: readonly NodeStep[] = [],
+): TraceFacts {
+  const all = healthy()
+  const there = tunnelWay.there.map((place, index) => sightingAt(place, index, 'there'))
+  const back = tunnelWay.back.map((place, index) => sightingAt(place, 100 + index, 'back'))
+  return {
+    ...all,
+    predictions: { there: predictionsOf(tunnelWay.there, steps), back: predictionsOf(tunnelWay.back, steps) },
+    sightings: direction === 'there' ? [...there.slice(0, seen), ...more] : [...there, ...back.slice(0, seen), ...more],
+  }
+}

@@ -3,6 +3,7 @@
 import type { Family } from '#/lib/addr.ts'
 import { viewOf } from '#/lib/bytes.ts'
 import { internetChecksum } from '#/lib/internet-checksum.ts'
+import { echoReply, echoRequest, icmpWords, packetTooBig } from './types.ts'
 
 export type Echo = { readonly id: number; readonly seq: number }
 
@@ -12,72 +13,22 @@ export type IcmpPacket =
   /** A router or host on the way rejected the request; `words` say why, `mtuBytes` which size it takes, where it says so. */
   | ({ readonly kind: 'error'; readonly words: string; readonly mtuBytes?: number } & Echo)
 
-const echoRequest = { 4: 8, 6: 128 } as const
-const echoReply = { 4: 0, 6: 129 } as const
 const echoHeaderBytes = 8
 /** The payload size of ping(8): 56 bytes, so that a request has 64. */
 const payloadBytes = 56
 /** The length of the cookie at the start of the payload, by which a sender recognises its own packets. */
 export const cookieBytes = 8
 const ipv6HeaderBytes = 40
-/** ICMPv6: packet too big. */
-const tooBig = 2
-/** ICMP: destination unreachable, and of that: fragmentation needed and DF set. */
-const unreachable = 3
-const fragmentationNeeded = 4
 const protocolIcmp = { 4: 1, 6: 58 } as const
 
-const errors4: Readonly<Record<number, { readonly words: string; readonly codes: readonly (string | undefined)[] }>> = {
-  3: {
-    words: 'destination unreachable',
-    codes: [
-      'network unreachable',
-      'host unreachable',
-      'protocol unreachable',
-      'port unreachable',
-      'fragmentation needed',
-      'source route failed',
-      'network unknown',
-      'host unknown',
-      'source host isolated',
-      'network prohibited',
-      'host prohibited',
-      'network unreachable for this type of service',
-      'host unreachable for this type of service',
-      'communication prohibited',
-    ],
-  },
-  11: { words: 'time exceeded', codes: ['time to live exceeded in transit', 'fragment reassembly time exceeded'] },
-}
+/** What a node on the way may say of a request that it does not pass on. */
+const refusals = { 4: [3, 11], 6: [1, 2, 3] } as const
 
-const errors6: typeof errors4 = {
-  1: {
-    words: 'destination unreachable',
-    codes: [
-      'no route to destination',
-      'communication prohibited',
-      'beyond scope of source address',
-      'address unreachable',
-      'port unreachable',
-      'source address failed policy',
-      'route rejected',
-    ],
-  },
-  2: { words: 'packet too big', codes: [] },
-  3: { words: 'time exceeded', codes: ['hop limit exceeded in transit', 'fragment reassembly time exceeded'] },
-}
-
-const errors = { 4: errors4, 6: errors6 } as const
-
-/** What an ICMP error says; undefined for another type. */
-export function icmpErrorWords(family: Family, type: number, code: number): string | undefined {
-  const error = errors[family][type]
-  return error?.codes[code] ?? error?.words
-}
+const isRefusal = (family: Family, type: number): boolean => refusals[family].some((each) => each === type)
 
 /** The ICMP types of answers to our own requests, for the socket's filter. */
 export function icmpTypes(family: Family): readonly number[] {
-  return [echoReply[family], ...Object.keys(errors[family]).map(Number)]
+  return [echoReply[family], ...refusals[family]]
 }
 
 /** The ICMP type of others' requests, for the socket's filter. */
@@ -144,15 +95,15 @@ export function parseIcmp(family: Family, bytes: Uint8Array): IcmpPacket | undef
   if (reply !== undefined) return { kind: 'reply', ...reply, cookie: cookie() }
   const asked = echoOf(message, echoRequest[family])
   if (asked !== undefined) return { kind: 'request', ...asked, cookie: cookie() }
-  const error = errors[family][message[0]!]
-  if (error === undefined) return undefined
+  const [type = 0, code = 0] = message
+  if (!isRefusal(family, type)) return undefined
   const quoted = icmpOf(family, message.subarray(echoHeaderBytes))
   const request = quoted && echoOf(quoted, echoRequest[family])
   const mtuBytes = nextHopMtu(family, message)
   return (
     request && {
       kind: 'error',
-      words: error.codes[message[1]!] ?? error.words,
+      words: icmpWords(family, type, code) ?? `ICMP type ${type} code ${code}`,
       ...request,
       ...(mtuBytes !== undefined && { mtuBytes }),
     }
@@ -162,7 +113,8 @@ export function parseIcmp(family: Family, bytes: Uint8Array): IcmpPacket | undef
 /** The MTU that an error of a packet too big tells (RFC 1191 section 4, RFC 4443 section 3.2); undefined where it tells none. */
 function nextHopMtu(family: Family, message: Uint8Array): number | undefined {
   const [type, code] = message
-  if (family === 6) return type === tooBig ? viewOf(message).getUint32(4) : undefined
-  const mtuBytes = type === unreachable && code === fragmentationNeeded ? viewOf(message).getUint16(6) : 0
-  return mtuBytes === 0 ? undefined : mtuBytes
+  const tooBig = packetTooBig[family]
+  if (type !== tooBig.type || (family === 4 && code !== tooBig.code)) return undefined
+  const mtuBytes = family === 6 ? viewOf(message).getUint32(4) : viewOf(message).getUint16(6)
+  return family === 4 && mtuBytes === 0 ? undefined : mtuBytes
 }

@@ -4,6 +4,7 @@ import { type Addr } from '#/lib/addr.ts'
 import { viewOf } from '#/lib/bytes.ts'
 import { internetChecksum } from '#/lib/internet-checksum.ts'
 import { type TraceProtocol } from '../bpf/trace-words.ts'
+import { echoRequest } from '../icmp/types.ts'
 
 /** The length of what begins the payload of ICMP and UDP, and by which the packet is recognised. */
 export const cookieBytes = 8
@@ -28,7 +29,6 @@ export type ProbePacket = {
 
 const protocolNumbers = { icmp: { 4: 1, 6: 58 }, udp: { 4: 17, 6: 17 }, tcp: { 4: 6, 6: 6 } } as const
 const ipHeaderBytes = { 4: 20, 6: 40 } as const
-const echoRequest = { 4: 8, 6: 128 } as const
 const echoHeaderBytes = 8
 /** As ping(8) sends. */
 const echoPayloadBytes = 56

@@ -26,14 +26,26 @@ export function factsHandlers<Pod extends { readonly pod: string }>(sources: Fac
 }
 
 /** Text of some kilobytes at a time: routes and rules of a large node are megabytes. */
-async function* inPieces({ namespaces, ...rest }: NodeFacts): AsyncGenerator<string> {
-  yield `${JSON.stringify(rest).slice(0, -1)},"namespaces":[`
-  for (const [index, namespace] of namespaces.entries()) {
-    yield index === 0 ? '{' : ',{'
-    yield* fieldsInPieces(namespace)
+async function* inPieces({ namespaces, programMaps, ...rest }: NodeFacts): AsyncGenerator<string> {
+  yield `${JSON.stringify(rest).slice(0, -1)},"namespaces":`
+  yield* listInPieces(namespaces)
+  if (programMaps) {
+    const { maps, ...others } = programMaps
+    yield `,"programMaps":${JSON.stringify(others).slice(0, -1)},"maps":`
+    yield* listInPieces(maps)
     yield '}'
   }
-  yield ']}\n'
+  yield '}\n'
+}
+
+async function* listInPieces(values: readonly object[]): AsyncGenerator<string> {
+  yield '['
+  for (const [index, value] of values.entries()) {
+    yield index === 0 ? '{' : ',{'
+    yield* fieldsInPieces(value)
+    yield '}'
+  }
+  yield ']'
 }
 
 async function* fieldsInPieces(value: object): AsyncGenerator<string> {

@@ -14,6 +14,8 @@ export const most = {
   chains: 2_000,
   'rules of firewalls': 20_000,
   'elements of sets': 50_000,
+  /** Of one map. */
+  'entries of maps of programs': 20_000,
 } as const
 export type Limited = keyof typeof most
 

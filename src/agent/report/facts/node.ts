@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs'
 import { release } from 'node:os'
 import { setImmediate } from 'node:timers/promises'
 import { type LinkFacts, type NamespaceFacts, type NodeFacts } from '#/api/schemas/facts.ts'
+import { type Generation, ownProgramIds } from '#/datapath/programs.ts'
 import { listAttached } from '#/kernel/bpf/attached.ts'
 import { hasTcx } from '#/kernel/bpf/tcx.ts'
 import { listLinks } from '#/kernel/links.ts'
@@ -17,6 +18,7 @@ import { readConflists } from './conflists.ts'
 import { clientOf, readFirewalls } from './firewalls.ts'
 import { Cuts, madeInTurns, most } from './limits.ts'
 import { readNamespace } from './namespace.ts'
+import { readProgramMaps } from './program-maps.ts'
 
 type FactsPod = Pick<Endpoint, 'pod'>
 
@@ -28,7 +30,7 @@ export type FactsSources<Pod extends FactsPod = Endpoint> = {
   /** Opens a pod's namespace; undefined when it is gone. The caller disposes of it. */
   readonly netnsOf: (pod: Pod) => Netns | undefined
   /** The programs of the eBPF datapath. */
-  readonly ownProgramIds: () => readonly number[]
+  readonly generation: () => Generation | undefined
   readonly settings: Readonly<Record<string, string>>
   /** Where the runtime looks for CNI configurations; absent: no runtime is served. */
   readonly confDir: string | undefined
@@ -44,6 +46,7 @@ export async function readFacts<Pod extends FactsPod>(sources: FactsSources<Pod>
   const own = await readNamespace({ netlink, inside: (read) => read() }, cuts)
   const firewalls = await readFirewalls(undefined, wish, cuts)
   const programs = await readPrograms(sources, cuts)
+  const programMaps = wish.withRules ? await readProgramMaps(sources.generation(), cuts) : undefined
   const tracked = connections(own.sysctls)
   const pods: NamespaceFacts[] = []
   const cut = [...cuts.found]
@@ -69,6 +72,7 @@ export async function readFacts<Pod extends FactsPod>(sources: FactsSources<Pod>
       ...pods,
     ],
     programs,
+    ...(programMaps && { programMaps }),
     conflists: confDir === undefined ? [] : readConflists(confDir),
     ...(tracked && { connections: tracked }),
     isCut: cut.length > 0,
@@ -116,10 +120,10 @@ function withOffloads(link: LinkFacts): LinkFacts {
 
 /** Programs at the devices of the node, whoever attached them. */
 async function readPrograms(
-  { netlink, ownProgramIds }: Pick<FactsSources, 'netlink' | 'ownProgramIds'>,
+  { netlink, generation }: Pick<FactsSources, 'netlink' | 'generation'>,
   cuts: Cuts,
 ): Promise<NodeFacts['programs'][number][]> {
-  const own = new Set(ownProgramIds())
+  const own = new Set(ownProgramIds(generation()))
   const found: NodeFacts['programs'][number][] = []
   for (const link of listLinks(netlink)) {
     const { name: device, xdpProgramId } = link

@@ -1,5 +1,5 @@
 // What a prediction needs of the agent's parts.
-import { type EbpfState, type Generation, programsAt } from '#/datapath/programs.ts'
+import { type EbpfState, type Generation, programsAt, ruleText } from '#/datapath/programs.ts'
 import { datapathKinds } from '#/datapath/registry.ts'
 import { listAddresses } from '#/kernel/addresses.ts'
 import { type Netlink } from '#/kernel/netlink.ts'
@@ -56,6 +56,7 @@ function programsOf(
     generation && {
       isAttached: (hostDevice) => programsAt(netlink, ebpf, hostDevice) === 'all',
       lookUp: (map, key) => generation.map(map).get(key),
+      denialText: ruleText,
     }
   )
 }
@@ -66,6 +67,19 @@ function policyOf(sources: PolicySources): PredictPolicy {
     nodes: () => sources.view.nodes,
     explain: (packet, direction) => explain(sources.view, packet)[direction],
     inKernel: async (pod, direction) => kernelReport(sources, pod, direction),
+  }
+}
+
+/** Whose pod CIDRs the agent knows. */
+export function cidrDepsOf(
+  nodeName: string,
+  { cluster, network }: Pick<ReportingPartDeps, 'cluster' | 'network'>,
+): Pick<PredictDeps, 'nodeName' | 'verdicts' | 'podCIDRs'> {
+  return {
+    nodeName,
+    verdicts: () => network.state.remoteNodes?.verdicts ?? [],
+    // pods keep addresses of CIDRs that their node has lost
+    podCIDRs: () => [...(cluster.view.self?.podCIDRs ?? []), ...(network.state.formerCIDRs ?? [])],
   }
 }
 
@@ -81,10 +95,7 @@ export function predictDepsOf(
   rest: Pick<LiveSources, 'generation' | 'policy'>,
 ): PredictDeps {
   return {
-    nodeName,
-    verdicts: () => network.state.remoteNodes?.verdicts ?? [],
-    // pods keep addresses of CIDRs that their node has lost
-    podCIDRs: () => [...(cluster.view.self?.podCIDRs ?? []), ...(network.state.formerCIDRs ?? [])],
+    ...cidrDepsOf(nodeName, { cluster, network }),
     clusterCIDRs: settings.clusterCIDRs,
     vxlanPort: settings.vxlanPort,
     podDevice: () => datapathKinds.bridge.podDevice,

@@ -100,11 +100,11 @@ export class LiveView implements KernelView {
    * Where the kernel has no MAC, it is told to ask, as it does for any packet, and gets the time for an answer: without that nobody knows whether the
    * neighbour is there, and an entry that failed stays so until there is a packet again, though it may have come back.
    */
-  async neighbour(device: Device, addr: Addr): Promise<ViewNeighbour | undefined> {
+  async neighbour(device: Device, addr: Addr, patienceMs = answerMs): Promise<ViewNeighbour | undefined> {
     let found = this.neighbourNow(device, addr)
     if (!lacksMac(found)) return found
     this.#netlink.executeAll([{ ...neighbourUse(device, addr), mayFail: true }])
-    for (let waitedMs = 0; lacksMac(found) && waitedMs < answerMs; waitedMs += lookAgainMs) {
+    for (let waitedMs = 0; lacksMac(found) && waitedMs < patienceMs; waitedMs += lookAgainMs) {
       await sleep(lookAgainMs)
       found = this.neighbourNow(device, addr)
     }

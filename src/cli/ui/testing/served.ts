@@ -59,21 +59,21 @@ export async function serveUi(options: ServedOptions): Promise<Served> {
         open: () => Promise.resolve({ agents: agents(), [Symbol.asyncDispose]: () => Promise.resolve() }),
         maxAgeMs: 0,
         answerMs: 500,
+        leastPauseMs,
         ...options.source,
       },
       version: '0.0.0',
       examine: examine ?? (() => Promise.resolve(healthyReport)),
-      leastPauseMs,
     }),
   )
   const traces = new Traces(trace ?? (() => Promise.reject(new Error('a simulated node sends nothing'))))
   const server = made.use(new UiServer({ hub, assets: new Assets(folder), traces, token }))
-  const port = await server.listen(0)
+  const place = await server.listen(0)
   const all = made.move()
   return {
     hub,
-    port,
-    address: `http://127.0.0.1:${port}/#token=${token}`,
+    port: server.port,
+    address: `http://${place}/#token=${token}`,
     [Symbol.asyncDispose]: () => all.disposeAsync(),
   }
 }
