@@ -3,9 +3,10 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { type AgentOfNode } from '#/api/client.ts'
 import { followed, isWorthAgain, judge, type Told } from '#/connectivity/judge.ts'
 import { type Fault, type Outside, type Probe, type ProbeResult } from '#/connectivity/types.ts'
-import { type FollowedPacket } from '#/doctor/types.ts'
+import { type FollowedPacket, type PacketEnd } from '#/doctor/types.ts'
 import { Addr, families } from '#/lib/addr.ts'
 import { messageOf } from '#/lib/log.ts'
+import { type End } from '#/trace/verdict.ts'
 import { UsageError } from './args.ts'
 import { followPackets } from './doctor-packets.ts'
 import { askSoon } from './trace-ask.ts'
@@ -57,6 +58,12 @@ export async function gatewayOf(agent: AgentOfNode): Promise<Outside[]> {
   })
 }
 
+const endBehind = ({ pod, addr }: End, node: string): PacketEnd => ({
+  name: pod ?? addr,
+  node,
+  isPod: pod !== undefined,
+})
+
 async function traceOf(agents: readonly AgentOfNode[], probe: Probe): Promise<Told> {
   const { from, to, target, family, protocol, port, isOfFullSize, via } = probe
   const options: TraceOptions = {
@@ -67,8 +74,14 @@ async function traceOf(agents: readonly AgentOfNode[], probe: Probe): Promise<To
     ...(port !== undefined && { port }),
     ...(via !== undefined && { isTranslated: true }),
   }
-  if (isOfFullSize) return await runSizes(agents, options)
-  return await withTrace(agents, options, async ({ verdict }) => ({ verdict }))
+  if (isOfFullSize) {
+    const { verdict, fullBytes } = await runSizes(agents, options)
+    return { verdict, ...(fullBytes !== undefined && { fullBytes }) }
+  }
+  return await withTrace(agents, options, async ({ verdict, behind }) => ({
+    verdict,
+    ...(behind?.node !== undefined && { behind: endBehind(behind, behind.node) }),
+  }))
 }
 
 async function sendOnce(agents: ReadonlyMap<string, AgentOfNode>, probe: Probe): Promise<Told> {
@@ -96,7 +109,7 @@ async function send(agents: ReadonlyMap<string, AgentOfNode>, probe: Probe): Pro
   if (!isWorthAgain(once) || !agents.has(probe.from.node)) return { result: once, packets: packetsOf(probe, [first]) }
   await sleep(pauseMs)
   const second = await sendOnce(agents, probe)
-  return { result: judge(probe, second, 2), packets: packetsOf(probe, [first, second]) }
+  return { result: { ...judge(probe, second, 2), firstText: once.text }, packets: packetsOf(probe, [first, second]) }
 }
 
 /** What is denied on purpose is nothing for doctor. */

@@ -1,6 +1,6 @@
 // Runs the scenarios of a connectivity test one after another, and tells each as soon as it is over.
 import { type AgentOfNode } from '#/api/client.ts'
-import { type ApiClient } from '#/cluster/client.ts'
+import { type ApiClient, type KubeList } from '#/cluster/client.ts'
 import { nodesPath, podsPath } from '#/cluster/paths.ts'
 import { resultOfFaults, resultOfProbes, skipped, withCauses } from '#/connectivity/results.ts'
 import { scenarios } from '#/connectivity/scenarios.ts'
@@ -19,12 +19,20 @@ import { sampleOf } from '#/connectivity/ways.ts'
 import { type FollowedPacket } from '#/doctor/types.ts'
 import { Addr } from '#/lib/addr.ts'
 import { messageOf } from '#/lib/log.ts'
-import { fieldsOf, internalAddressesOf, type KubeNode, listOf, type Pod, podCIDRsOf } from '#/model/kubernetes.ts'
+import {
+  fieldsOf,
+  internalAddressesOf,
+  type KubeNode,
+  type KubeObject,
+  listOf,
+  type Pod,
+  podCIDRsOf,
+} from '#/model/kubernetes.ts'
 import { agentSelector } from './access/agent-pods.ts'
 import { type AgentChoice } from './access/source.ts'
 import { examine } from './doctor-examine.ts'
 import { alike, subjectOf } from './doctor-text.ts'
-import { TestRefused } from './test-connectivity-namespace.ts'
+import { refused, TestRefused } from './test-connectivity-namespace.ts'
 import { askAgents, gatewayOf, sendAll } from './test-connectivity-probes.ts'
 import { awaitPods, clusterService, makeObjects } from './test-connectivity-site.ts'
 
@@ -44,13 +52,25 @@ export type Session = {
 
 export type ChosenNode = TestNode & { readonly object: KubeNode }
 
+async function listed<T extends KubeObject>(
+  client: ApiClient,
+  path: string,
+  labelSelector?: string,
+): Promise<KubeList<T>> {
+  try {
+    return await client.list<T>(path, labelSelector === undefined ? {} : { labelSelector })
+  } catch (error) {
+    throw refused(`${path} cannot be listed`, error)
+  }
+}
+
 /** The nodes that are tested: those that have an agent, or as many of them as are wanted. */
 export async function chooseNodes(
   client: ApiClient,
   agents: readonly AgentOfNode[],
   count: number | undefined,
 ): Promise<ChosenNode[]> {
-  const { items } = await client.list<KubeNode>(nodesPath())
+  const { items } = await listed<KubeNode>(client, nodesPath())
   const objects = new Map(items.map((node) => [node.metadata.name, node]))
   const withAgent = agents.map(({ node }) => node).filter((name) => objects.has(name))
   if (withAgent.length === 0) throw new TestRefused('no node of the cluster has an agent that could be asked')
@@ -61,8 +81,8 @@ export async function chooseNodes(
 }
 
 /** The image of the agents: nodes have it. Undefined where no agent runs in a pod. */
-export async function agentImage(client: ApiClient): Promise<string | undefined> {
-  const { items } = await client.list<Pod>(podsPath(), { labelSelector: agentSelector })
+export async function agentImage(client: ApiClient, namespace: string): Promise<string | undefined> {
+  const { items } = await listed<Pod>(client, podsPath(namespace), agentSelector)
   const images = items.flatMap((pod) => listOf(fieldsOf(pod.spec)['containers']).map((each) => fieldsOf(each)['image']))
   return images.find((image) => typeof image === 'string')
 }
@@ -172,8 +192,8 @@ export class ScenarioRun {
     const startMs = performance.now()
     const sent = await sendAll(agents, probes, { signal, tell: (done, all) => progress(name, done, all) })
     for (const { result, packets } of sent) {
-      // a node may refuse what is for itself: that fails its scenario, and says nothing of ways
-      this.#packets.push(...packets.filter(({ to }) => to.isPod))
+      // a node may refuse what is for itself, and what is translated fails for more reasons: both say nothing of ways
+      if (result.probe.to.isPod) this.#packets.push(...packets)
       const last = packets.at(-1)
       if (last !== undefined) this.#packetOf.set(result, last)
     }

@@ -12,6 +12,7 @@ import { plural, scenarioLines, summaryText } from '#/connectivity/text.ts'
 import { type Outside, type ScenarioResult } from '#/connectivity/types.ts'
 import { Addr, families } from '#/lib/addr.ts'
 import { table } from '#/lib/table.ts'
+import { nodeSettings } from '#/settings/agent-settings.ts'
 import { chosenSource } from './access/open.ts'
 import { apiFor } from './access/service-api.ts'
 import { agentOptionsBesidesNamespace, agentOptionsNote, withAgents } from './agents.ts'
@@ -114,9 +115,9 @@ async function runTest(agents: readonly AgentOfNode[], wish: Wish): Promise<read
   const { signal } = interruption
   await using client = await connect(api)
   const nodes = await chooseNodes(client, agents, nodeCount)
-  const image = values.image ?? (await agentImage(client))
+  const image = values.image ?? (await agentImage(client, values['agents-namespace'] ?? nodeSettings.namespace.default))
   if (image === undefined)
-    throw new TestRefused('no agent runs in a pod, whose image could be used: --image IMAGE names one with a shell')
+    throw new TestRefused('no agent runs in a pod, whose image could be used; --image IMAGE names one with a shell')
   const isText = values.json !== true
   const had = families.filter((family) =>
     nodes.some(({ addrs }) => addrs.some((addr) => Addr.parse(addr).family === family)),

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { type Outcome, type Verdict } from '#/trace/verdict.ts'
-import { isWorthAgain, judge } from './judge.ts'
+import { followed, isWorthAgain, judge } from './judge.ts'
 import { resultOfFaults, resultOfProbes } from './results.ts'
 import { probe } from './testing.ts'
 
@@ -25,7 +25,12 @@ test('what a policy denies must not arrive', () => {
     assert.equal(result.state, 'failed')
     assert.match(result.text, /a NetworkPolicy denies it, and it arrived/)
   }
-  assert.match(judge(denied, { verdict: verdict('lost') }, 1).text, /not by a policy of which Causeway knows/)
+  const lost = judge(denied, { verdict: verdict('lost') }, 1)
+  assert.deepEqual([lost.state, lost.isByChance], ['passed', true])
+  assert.match(
+    resultOfProbes('policy-deny', [lost], 1).text,
+    /did not arrive, 1 of them for another reason than a policy/,
+  )
   assert.equal(stateOf('untold', {}, denied), 'unknown')
 })
 
@@ -40,6 +45,12 @@ test('what a trace blames comes with its code and remedy; then there is no secon
   assert.deepEqual([result.code, result.remedy, isWorthAgain(result)], ['CW7001', 'mend it', false])
   assert.equal(isWorthAgain(judge(probe, { verdict: verdict('lost') }, 1)), true)
   assert.equal(isWorthAgain(judge(probe, { verdict: verdict('answered') }, 1)), false)
+})
+
+test('doctor is told of the end behind a Service', () => {
+  const toService = { ...probe, to: { name: 'Service a/b', node: '', isPod: false } }
+  assert.equal(followed(toService, { verdict: verdict('lost') }), undefined)
+  assert.deepEqual(followed(toService, { verdict: verdict('lost'), behind: probe.to })?.to, probe.to)
 })
 
 const left = { last: { node: 'node-1', device: 'eth0', place: 'transmit', isExpected: true } } as const

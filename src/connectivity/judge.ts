@@ -1,28 +1,33 @@
 // Whether a packet did what it should. Pure.
 import { blamedCode } from '#/doctor/losses.ts'
-import { type FollowedPacket } from '#/doctor/types.ts'
+import { type FollowedPacket, type PacketEnd } from '#/doctor/types.ts'
 import { type Verdict } from '#/trace/verdict.ts'
 import { type Probe, type ProbeResult } from './types.ts'
 
-/** What a trace says, and the largest packet that was answered where one of full size was sent. */
-export type Told = { readonly verdict: Verdict; readonly fullBytes?: number }
+/** What a trace says. */
+export type Told = {
+  readonly verdict: Verdict
+  /** The largest packet that was answered, where one of full size was sent. */
+  readonly fullBytes?: number
+  /** The end to which the destination was translated. */
+  readonly behind?: PacketEnd
+}
 
 const arrivedOutcomes = new Set<Verdict['outcome']>(['answered', 'closed'])
 
-function judgeDenial({ outcome, text, kind }: Verdict): Pick<ProbeResult, 'state' | 'text'> {
+type Judgement = Pick<ProbeResult, 'state' | 'text' | 'isByChance'>
+
+function judgeDenial({ outcome, text, kind }: Verdict): Judgement {
   if (outcome === 'untold') return { state: 'unknown', text }
   // who answers has it, and so has a process that does not answer
   if (arrivedOutcomes.has(outcome) || outcome === 'taken')
     return { state: 'failed', text: `a NetworkPolicy denies it, and it arrived: ${text}` }
   return kind === 'policy'
     ? { state: 'passed', text }
-    : { state: 'passed', text: `it did not arrive, though not by a policy of which Causeway knows: ${text}` }
+    : { state: 'passed', text: `it did not arrive, and no policy has dropped it: ${text}`, isByChance: true }
 }
 
-function judgeArrival(
-  { isOfFullSize, isGuess }: Probe,
-  { verdict, fullBytes }: Told,
-): Pick<ProbeResult, 'state' | 'text'> {
+function judgeArrival({ isOfFullSize, isGuess }: Probe, { verdict, fullBytes }: Told): Judgement {
   const { outcome, text } = verdict
   if (outcome === 'untold') return { state: 'unknown', text }
   if (arrivedOutcomes.has(outcome)) {
@@ -40,23 +45,23 @@ function judgeArrival(
 
 /** The packet as doctor takes it; undefined for one whose other end doctor does not know. */
 export function followed(
-  { from, to, family, protocol }: Probe,
-  { verdict, fullBytes }: Told,
+  { from, to: asked, family, protocol }: Probe,
+  { verdict, fullBytes, behind }: Told,
 ): FollowedPacket | undefined {
+  const to = behind ?? asked
   if (to.node === '') return undefined
   return { from, to, family, protocol, verdict, ...(fullBytes !== undefined && { fullBytes }) }
 }
 
 export function judge(probe: Probe, told: Told, tries: number): ProbeResult {
   const { verdict } = told
-  const { state, text } = probe.expects === 'denial' ? judgeDenial(verdict) : judgeArrival(probe, told)
+  const judgement = probe.expects === 'denial' ? judgeDenial(verdict) : judgeArrival(probe, told)
   const code = blamedCode({ ...probe, verdict })
-  const isBad = state !== 'passed'
+  const isBad = judgement.state !== 'passed'
   return {
     probe,
-    state,
+    ...judgement,
     outcome: verdict.outcome,
-    text,
     ...(isBad && code !== undefined && { code }),
     ...(isBad && verdict.remedy !== undefined && { remedy: verdict.remedy }),
     tries,

@@ -53,7 +53,7 @@ test('one node alone: what needs two is skipped, the rest is tested', () => {
   assert.equal(probesOf('same-node', site).length, 4)
   assert.deepEqual(
     probesOf('policy-deny', site).map(({ from, to }) => `${short(from.name)} ${short(to.name)}`),
-    [...Array.from({ length: 4 }, () => 'server-1 walled-1'), ...Array.from({ length: 4 }, () => 'walled-1 server-1')],
+    [...Array.from({ length: 2 }, () => 'server-1 walled-1'), ...Array.from({ length: 2 }, () => 'walled-1 server-1')],
   )
 })
 

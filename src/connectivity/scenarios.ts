@@ -16,6 +16,8 @@ import {
 import { ring, waysBetween } from './ways.ts'
 
 const both = ['icmp', 'tcp'] as const
+/** What a NetworkPolicy means for ICMP is not defined. */
+const tcp = ['tcp'] as const
 
 const familiesOf = (addrs: readonly string[]): Family[] =>
   families.filter((family) => addrs.some((addr) => Addr.tryParse(addr)?.family === family))
@@ -114,7 +116,7 @@ function ofCluster(own: TestService | undefined, name: string, site: Site): Plan
   const to = serviceEnd(own)
   const { port } = own
   return planOf(
-    placesOf(site).flatMap(({ client }) => ends(client).flatMap((from) => packets(from, to, ['tcp'], { port }))),
+    placesOf(site).flatMap(({ client }) => ends(client).flatMap((from) => packets(from, to, tcp, { port }))),
     noPods,
   )
 }
@@ -126,7 +128,7 @@ function service(site: Site): Plan {
   const wish = { port: site.service.port, via: backendNodes(site) }
   const from = placesOf(site).flatMap(({ node, client }) => [...ends(client), nodeEnd(node)])
   return planOf(
-    from.flatMap((each) => packets(each, to, ['tcp'], wish)),
+    from.flatMap((each) => packets(each, to, tcp, wish)),
     noPods,
   )
 }
@@ -137,7 +139,7 @@ function hairpin(site: Site): Plan {
   const [client] = ends(placesOf(site)[0]?.client)
   if (client === undefined) return { skip: 'the pod behind it is not ready' }
   const wish = { port: site.hairpin.port, via: [client.end.node] }
-  return { probes: packets(client, serviceEnd(site.hairpin), ['tcp'], wish) }
+  return { probes: packets(client, serviceEnd(site.hairpin), tcp, wish) }
 }
 
 function nodePort(site: Site): Plan {
@@ -146,10 +148,10 @@ function nodePort(site: Site): Plan {
   const wish = { port, via: backendNodes(site) }
   const places = placesOf(site)
   const own = places.flatMap(({ client, node }) =>
-    ends(client).flatMap((from) => packets(from, nodeEnd(node), ['tcp'], wish)),
+    ends(client).flatMap((from) => packets(from, nodeEnd(node), tcp, wish)),
   )
   const others = ring(places).flatMap(([{ client, node }, to]) =>
-    [...ends(client), nodeEnd(node)].flatMap((from) => packets(from, nodeEnd(to.node), ['tcp'], wish)),
+    [...ends(client), nodeEnd(node)].flatMap((from) => packets(from, nodeEnd(to.node), tcp, wish)),
   )
   return planOf([...own, ...others], noPods)
 }
@@ -175,8 +177,8 @@ function ofPolicy(site: Site, role: 'client' | 'server', expects: Probe['expects
     const other = places[(index + places.length - 1) % places.length]
     const peers = new Set([place[role], other?.[role]])
     return [...peers].flatMap((peer) => [
-      ...between([[peer, place.walled]], both, { expects }),
-      ...between([[place.walled, peer]], both, { expects }),
+      ...between([[peer, place.walled]], tcp, { expects }),
+      ...between([[place.walled, peer]], tcp, { expects }),
     ])
   })
   return planOf(probes, 'no pod with a policy is ready')

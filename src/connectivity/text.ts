@@ -59,20 +59,36 @@ function namesIn({ from, to, target }: Probe): string[] {
   return [from.name, from.node, to.name, to.node, target ?? '']
 }
 
+type Alike = { readonly fault: Fault; readonly more: number }
+
+/** What has one remedy has one cause; of the rest, what says the same but for names. */
+function alikeProbes(bad: readonly ProbeResult[]): Alike[] {
+  const like = bad.map((each) => ({
+    subject: '',
+    text: each.code !== undefined && each.remedy !== undefined ? `${each.code} ${each.remedy}` : each.text,
+    names: namesIn(each.probe),
+    fault: faultOf(each),
+  }))
+  return groupByCause(like).map((group) => ({ fault: group[0]!.fault, more: group.length - 1 }))
+}
+
+/** Faults that say the same but for names and numbers, such as those of ports, are one. */
+function alikeFaults(faults: readonly Fault[]): Alike[] {
+  const like = faults.map((fault) => ({
+    fault,
+    subject: fault.subject,
+    text: `${fault.code ?? ''} ${fault.text}`.replaceAll(/\d+/g, ''),
+    names: fault.subject.replaceAll(/\d+/g, '').split(' '),
+  }))
+  return groupByCause(like).map((group) => ({ fault: group[0]!.fault, more: group.length - 1 }))
+}
+
 /** A line for a scenario, and below it what went wrong. */
 export function scenarioLines({ name, state, text, probes, faults, ms }: ScenarioResult, columns: number): string[] {
   const time = state === 'skipped' ? '' : `, ${(ms / 1000).toFixed(1)} s`
   const first = `${words[state].padEnd(wordWidth)}${name.padEnd(nameWidth)} `
-  const bad = probes
-    .filter((each) => each.state !== 'passed')
-    .map((each) => ({
-      subject: '',
-      text: `${each.code ?? ''} ${each.text}`,
-      names: namesIn(each.probe),
-      fault: faultOf(each),
-    }))
-  const ofProbes = groupByCause(bad).map((group) => ({ fault: group[0]!.fault, more: group.length - 1 }))
-  const all = [...faults.map((fault) => ({ fault, more: 0 })), ...ofProbes]
+  const ofProbes = alikeProbes(probes.filter((each) => each.state !== 'passed'))
+  const all = [...alikeFaults(faults), ...ofProbes]
   const left = all.length - mostTold
   return [
     ...hanging(`${text}${time}`, first, ' '.repeat(first.length), columns),
@@ -89,7 +105,8 @@ export function summaryText(results: readonly ScenarioResult[], ms: number): str
   const [passed, failed, skipped] = [count('passed'), count('failed'), count('skipped')]
   const probes = results.flatMap((each) => each.probes)
   const good = probes.filter(({ state }) => state === 'passed').length
-  const packets = `${good} of ${plural(probes.length, 'packet')} did what they should`
+  const packets =
+    probes.length === 0 ? 'no packets were sent' : `${good} of ${plural(probes.length, 'packet')} did what they should`
   const rest = skipped === 0 ? '' : `, ${skipped} skipped`
   const whole =
     failed === 0 ? `${plural(passed, 'scenario')} passed` : `${failed} of ${plural(passed + failed, 'scenario')} failed`
@@ -102,5 +119,10 @@ export function probesText(probes: readonly ProbeResult[]): string {
   const again = good.filter(({ tries }) => tries > 1).length
   const isDenial = probes.every(({ probe }) => probe.expects === 'denial')
   const what = isDenial ? 'did not arrive' : 'arrived and were answered'
-  return `${good.length} of ${plural(probes.length, 'packet')} ${what}${again === 0 ? '' : `, ${again} of them only when sent again`}`
+  const byChance = good.filter((each) => each.isByChance).length
+  return [
+    `${good.length} of ${plural(probes.length, 'packet')} ${what}`,
+    ...(again === 0 ? [] : [`${again} of them only when sent again`]),
+    ...(byChance === 0 ? [] : [`${byChance} of them for another reason than a policy`]),
+  ].join(', ')
 }

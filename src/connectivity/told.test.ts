@@ -40,6 +40,16 @@ test('text: a line for a scenario, and each cause once', () => {
   assert.ok(scenarioLines(results[1]!, 60).every((line) => line.length <= 60))
 })
 
+test('text: pods that do not start for one cause are told once', () => {
+  const faults = [1, 2, 3].map((count) => ({
+    subject: `pod causeway-test/client-${count} on node-${count}`,
+    text: `FailedCreatePodSandBox: plugin failed on node-${count}: 10.0.0.${count}:4000${count}`,
+  }))
+  const lines = scenarioLines({ name: 'pods-start', state: 'failed', text: 'no', probes: [], faults, ms: 1 }, 1000)
+  assert.equal(lines.length, 2)
+  assert.match(lines[1]!, /client-1 on node-1: .*and 2 more like it/)
+})
+
 test('JUnit: a case for each packet, what the scenario is skipped for, and nothing that is no XML', () => {
   const text = junitText(results)
   assert.match(text, /<testsuite name="pod-to-pod" tests="3" failures="2" errors="0" skipped="0" time="1.234">/)

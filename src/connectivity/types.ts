@@ -81,6 +81,10 @@ export type ProbeResult = {
   readonly remedy?: string
   /** How often it was sent. */
   readonly tries: number
+  /** It did not arrive, as it should not, but not because somebody denied it. */
+  readonly isByChance?: true
+  /** What became of it when it was sent first, where it was sent again. */
+  readonly firstText?: string
 }
 
 /** What is wrong that is not a packet: an agent that does not answer, a pod that does not start, a finding of doctor. */

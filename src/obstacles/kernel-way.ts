@@ -228,10 +228,19 @@ function insteadOf(way: PlannedWay): string {
   }
 }
 
+/** Whether a route by others drops packets to the source: rp_filter then refuses those from there. */
+function isDropped(src: Addr | undefined, packet: Lookup, state: KernelState): boolean {
+  return (
+    src !== undefined && state.dropping.some(({ dst, table }) => dst.contains(src) && isLookedIn(table, packet, state))
+  )
+}
+
 function refusal(way: PlannedWay, packet: Lookup, code: string, state: KernelState): Judgement {
   const { src, iif } = packet
   // nobody else's packets come from an address of this node: that it is here, packets to it tell
   if (src !== undefined && iif !== undefined && state.own.some((addr) => addr.equals(src))) return planned
+  // what drops packets to the source is found by a packet to that; other senders' packets to this node's pods come
+  if (way.kind === 'own' && iif !== undefined && isDropped(src, packet, state)) return planned
   const rule = state.rules.find((each) => each.dead !== undefined && isFor(each, packet))
   const route = state.dropping
     .filter(({ dst, table }) => dst.contains(packet.dst) && isLookedIn(table, packet, state))

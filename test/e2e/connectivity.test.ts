@@ -154,7 +154,8 @@ test('the connectivity test of a lab: passes, names causes, and leaves nothing',
 
   await t.test('where an agent is gone its pods do not start, which is told; the rest is tested', () => {
     lab.kill('agent-node-2')
-    const result = connectivity(lab, '--json', '--only', 'same-node', '--timeout', '4')
+    // the plugin waits 10 s for an agent before it fails
+    const result = connectivity(lab, '--json', '--only', 'same-node', '--timeout', '13')
     const told = jsonOf(result)
     assert.equal(result.status, 1, result.stdout)
     assert.match(scenario(told, 'agents').text, /^1 of 2 agents answer$/)
