@@ -50,7 +50,7 @@ test('the headline tells the worst, and names it', () => {
   assert.equal(titleOf(row('a', { pairs: [pair('b', 'broken')] }), whole[1]!), 'a does not reach b')
   assert.equal(
     titleOf(row('a', { pairs: [pair('b', 'broken'), pair('c', 'broken')] }), row('b'), row('c')),
-    'Packets do not cross between a and b, c',
+    'Packets do not cross between a and b and c',
   )
   assert.equal(
     titleOf(

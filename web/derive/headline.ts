@@ -16,7 +16,8 @@ function commonEnd(pairs: readonly Pair[]): string | undefined {
 }
 
 function othersOf(pairs: readonly Pair[], end: string): string {
-  return someOf(pairs.map(({ a, b }) => (a === end ? b : a)))
+  const others = pairs.map(({ a, b }) => (a === end ? b : a))
+  return others.length > 2 ? `${others.length} other nodes` : others.join(' and ')
 }
 
 const isCut = ({ state }: Pair): boolean => state === 'broken' || state === 'one way'

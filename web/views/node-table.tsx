@@ -7,7 +7,7 @@ import { byName } from '../state/state.ts'
 import { Ago, NodeLink, Told } from '../parts/basics.tsx'
 
 /** Where a picture shows many, the table is for those that are wrong, or that are looked for. */
-const shownOfFew = 40
+const shownOfFew = 20
 const shownOfMany = 12
 const order: readonly Tone[] = ['bad', 'unknown', 'none', 'good']
 
