@@ -47,9 +47,13 @@ const codesOfReasons: Readonly<Record<string, ProblemCode>> = {
 /** What is wrong with a checksum, with the MAC of a frame, or with a tunnel's end, was made so by the sender. */
 const ofSender: ReadonlySet<string | undefined> = new Set(['CW6502', 'CW6503', 'CW8103', 'CW8105'])
 
+/** Of these, what comes to a pod is made so by its own node, or by a pod there. */
+const ofFrame: ReadonlySet<string | undefined> = new Set(['CW6502', 'CW8105'])
+
 /** Where it ended, or where what ended it was made. */
 function blamedNode({ from, to, verdict }: FollowedPacket, code: string | undefined): string | undefined {
   const { drop, next, last, direction } = verdict
+  if (drop?.pod !== undefined && ofFrame.has(code)) return drop.node
   if (ofSender.has(code) && direction !== undefined) return direction === 'there' ? from.node : to.node
   if (drop !== undefined) return drop.node
   return next === undefined || next.node === last?.node ? last?.node : undefined

@@ -158,10 +158,11 @@ function obstacleIn(
   const isMeant = ({ kind }: Step): boolean => kinds.includes(kind)
   const here = [...steps, ...atOtherEnd].find(isMeant)
   if (here !== undefined || drop.drop.reason !== 'OTHERHOST') return here
+  if (drop.pod !== undefined) return all.find((step) => step.pod !== drop.pod && isMeant(step))
   return obstaclesAt(own, nodeBefore(own, node)).find((step) => step.pod === undefined && isMeant(step))
 }
 
-/** The MAC that is not the receiver's is what the node before has for it. */
+/** The MAC that is not the receiver's is what the node before has for it; of a pod's, what its own node has, or another pod there. */
 function nodeBefore(own: readonly Prediction[], node: string | undefined): string | undefined {
   return own[own.findIndex((each) => each.node === node) - 1]?.node
 }
