@@ -5,6 +5,7 @@ COPY package.json package-lock.json .npmrc LICENSE ./
 COPY native native
 COPY scripts scripts
 COPY src src
+COPY web web
 # installs what is missing, then builds plugin, eBPF programs and bundle, as a clone does
 RUN sh scripts/setup.sh ebpf && sh scripts/image.sh /image
 

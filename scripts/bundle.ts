@@ -1,9 +1,10 @@
 // Makes build/bundle: the program as JavaScript, a file for each command and what they share, so that an agent holds no code
-// of the lab. docs/decisions/0004-bundle.md has the reasons and the figures.
+// of the lab, and the page of `causeway ui`. docs/decisions/0004-bundle.md has the reasons and the figures.
 // It is built beside and put in place by renaming a link: who starts meanwhile gets the old program or the new one, whole.
 import { lstatSync, readdirSync, readlinkSync, renameSync, rmSync, symlinkSync, utimesSync } from 'node:fs'
 import { join } from 'node:path'
 import { rolldown } from 'rolldown'
+import { bundleWeb } from './bundle-web.ts'
 
 const root = new URL('..', import.meta.url).pathname
 const link = join(root, 'build', 'bundle')
@@ -59,6 +60,8 @@ await build.write({
   comments: { annotation: false, jsdoc: false, legal: true },
 })
 await build.close()
+// the page of `causeway ui`
+await bundleWeb(join(dir, 'web'))
 // as old as the sources it was made from: what changed while it was built is newer, and the next run builds again
 utimesSync(join(dir, 'causeway.cjs'), startedAt, startedAt)
 symlinkSync(name, newLink)

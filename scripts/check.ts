@@ -2,9 +2,11 @@
 import { spawnSync } from 'node:child_process'
 
 const steps: [string, string[]][] = [
-  ['oxfmt', ['--check', 'src', 'test', 'scripts']],
-  ['oxlint', ['--type-aware', '--deny-warnings', '--format=unix', 'src', 'test', 'scripts']],
+  ['oxfmt', ['--check', 'src', 'web', 'test', 'scripts']],
+  ['oxlint', ['--type-aware', '--deny-warnings', '--format=unix', 'src', 'web', 'test', 'scripts']],
   ['tsc', []],
+  // what runs in a browser has other names in scope
+  ['tsc', ['--project', 'web']],
   ['node', ['--test', '--test-reporter=dot', 'test/arch.test.ts']],
 ]
 

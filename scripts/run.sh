@@ -9,7 +9,11 @@ case "${1:-} ${2:-}" in
   'bgp speak') young=8 ;;
   *) young=1 ;;
 esac
-memory="--max-semi-space-size=$young --no-turbofan --no-sparkplug --heap-growing-percent=25 --optimize-for-size --memory-pool-timeout=1"
+case "${1:-}" in
+  # it compares what thousands of nodes answer, again and again, and is not on a node of the cluster
+  ui) memory= ;;
+  *) memory="--max-semi-space-size=$young --no-turbofan --no-sparkplug --heap-growing-percent=25 --optimize-for-size --memory-pool-timeout=1" ;;
+esac
 # Threads for files, DNS, slow system calls and the one that waits for descriptors (docs/decisions/0009-one-watcher-of-descriptors.md):
 # DNS takes up to half of them, and the rest must do for an ADD that comes meanwhile.
 export UV_THREADPOOL_SIZE="${UV_THREADPOOL_SIZE:-8}"

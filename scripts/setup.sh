@@ -29,11 +29,11 @@ if [ "$job" = test ]; then
   need kubectl kubernetes-client
   need containerd containerd
   need runc runc
-  # the pages that commands write are looked at in a browser
-  need chromium chromium
   # portmap of the reference plugins writes its rules with it
   need iptables iptables
 fi
+# the pages that commands write and serve are looked at in a browser
+case "$job" in test | bench) need chromium chromium ;; esac
 # what compiles the eBPF programs, and what loads them
 case "$job" in
   ebpf | test | bench | kernels)
@@ -61,6 +61,8 @@ need_daemon() { [ -x "$1" ] || { missing="$missing $2"; daemons="$daemons $3"; }
 case "$job" in bird | test | bench) need_daemon /usr/sbin/bird bird2 bird ;; esac
 case "$job" in frr | test | bench) need_daemon /usr/lib/frr/bgpd frr frr ;; esac
 case "$job" in test | bench) need_daemon /usr/bin/gobgpd gobgpd gobgpd ;; esac
+# alerts and dashboard are tried with it; promtool comes with it
+case "$job" in test) need_daemon /usr/bin/prometheus prometheus prometheus ;; esac
 # the tests run every benchmark once, at its smallest size
 if [ "$job" = test ] || [ "$job" = bench ]; then
   need nft nftables
@@ -139,6 +141,6 @@ esac
 
 # The program as JavaScript, made again whenever a source is newer.
 if [ ! -f build/bundle/causeway.cjs ] ||
-  [ -n "$(find src scripts/bundle.ts package-lock.json -newer build/bundle/causeway.cjs -print -quit)" ]; then
+  [ -n "$(find src web scripts/bundle.ts scripts/bundle-web.ts package-lock.json -newer build/bundle/causeway.cjs -print -quit)" ]; then
   node_modules/.bin/node --disable-warning=ExperimentalWarning scripts/bundle.ts || fail "the program could not be bundled; see the message above"
 fi

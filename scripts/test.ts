@@ -1,6 +1,6 @@
 // Runs the test suite with node:test, and fails when a test was skipped: a test that passes by skipping proves nothing.
 // Usage: test.ts [unit|browser|netns|policy|interop|e2e|faults|kernels][/part of a file's name]...
-// Without arguments: all but faults, which takes a quarter of an hour, and kernels, which scripts/kernels runs.
+// Without arguments: all but faults, which takes most of an hour, and kernels, which scripts/kernels runs.
 import { globSync } from 'node:fs'
 import { basename, relative } from 'node:path'
 import { run } from 'node:test'
@@ -12,7 +12,7 @@ type Suite = { name: string; glob: string; concurrency: number; timeoutMs: numbe
 // Kernel tests make their own namespaces, and so do labs: they overlap, since much of their time is waiting. Two files of labs at a time
 // use a third of two processors.
 const suites: Suite[] = [
-  { name: 'unit', glob: '{src/**/*,test/*}.test.ts', concurrency: 2, timeoutMs: 300_000 },
+  { name: 'unit', glob: '{src/**/*,web/**/*,test/*}.test.ts', concurrency: 2, timeoutMs: 300_000 },
   { name: 'browser', glob: 'test/browser/*.test.ts', concurrency: 1, timeoutMs: 300_000 },
   { name: 'netns', glob: 'test/netns/*.test.ts', concurrency: 2, timeoutMs: 400_000 },
   { name: 'policy', glob: 'test/policy/*.test.ts', concurrency: 2, timeoutMs: 400_000 },

@@ -54,6 +54,27 @@ test('every folder imports only what the table allows', () => {
   assert.deepEqual(wrong, [])
 })
 
+test('the page in a browser imports only what the table allows, which is pure, and nothing else but its library', () => {
+  const row = page.split('\n').find((line) => line.startsWith('| `web` |'))!
+  const allowed = row.split('|').at(-2)!.split(' ').filter(Boolean)
+  assert.deepEqual(
+    allowed.filter((folder) => !isPure(folder)),
+    [],
+  )
+  const libraries = /^(preact|preact\/hooks|walk)$/
+  const wrong = globSync('web/**/*.{ts,tsx}')
+    .filter((file) => !file.endsWith('.test.ts'))
+    .flatMap(importsOf)
+    .filter(({ file, target }) =>
+      target.startsWith('#/')
+        ? !allowed.includes(target.split('/')[1]!)
+        : target.startsWith('.')
+          ? !normalize(join(dirname(file), target)).startsWith('web/')
+          : !libraries.test(target),
+    )
+  assert.deepEqual(wrong, [])
+})
+
 test('only src/sys imports the FFI', () => {
   assert.deepEqual(
     imports.filter(({ target, folder }) => target === 'koffi' && folder !== 'sys').map(({ file }) => file),

@@ -10,7 +10,7 @@ import { type Signal } from '#/lib/signal.ts'
 import { oneOfEach, type Problem, problem, problemId } from '#/model/problems.ts'
 import { objectKinds } from '#/model/object-kinds.ts'
 import { problemsOfObjects } from '#/reconcile/object-problem.ts'
-import { agentPlan, agentStatus, type Told } from './report/agent-status.ts'
+import { agentPlan, agentStatus, allProblems, type Told } from './report/agent-status.ts'
 import { datapathHandlers } from './report/datapath-api.ts'
 import { registerDatapathMetrics } from './report/datapath-metrics.ts'
 import { DatapathView } from './report/datapath-view.ts'
@@ -29,6 +29,7 @@ import { AgentMetrics } from './report/metrics.ts'
 import { type NetworkPart } from './network-part.ts'
 import { nodeCondition } from './report/node-condition.ts'
 import { NodeEvents } from './report/node-events.ts'
+import { nodeSummary } from './report/node-summary.ts'
 import { PathEvents } from './report/path-events.ts'
 import { pathsCondition } from './report/paths-condition.ts'
 import { type NodePatcher } from './report/node-patcher.ts'
@@ -38,8 +39,10 @@ import { peersHandlers } from './report/peers-api.ts'
 import { registerProbeMetrics } from './report/probe-metrics.ts'
 import { probeHandlers } from './report/probes.ts'
 import { ProblemLog } from './report/problem-log.ts'
+import { ProblemTimes } from './report/problem-metrics.ts'
 import { type Readiness } from '#/model/readiness.ts'
 import { type ObjectStatus } from '#/reconcile/status.ts'
+import { podsHandlers } from './report/pods-search.ts'
 import { nodeCIDRs } from '#/predict/cidr-node.ts'
 import { policyHandlers } from './report/policy-api.ts'
 import { registerPolicyMetrics } from './report/policy-metrics.ts'
@@ -86,6 +89,7 @@ export class ReportingPart implements AsyncDisposable {
   readonly #nodeEvents: NodeEvents
   readonly #pathEvents: PathEvents
   readonly #problemLog: ProblemLog
+  readonly #problemTimes = new ProblemTimes()
   readonly #cniInstaller: CniInstaller | undefined
   readonly #httpApi: AgentApi | undefined
   #httpProblem: Problem | undefined
@@ -200,11 +204,18 @@ export class ReportingPart implements AsyncDisposable {
     return { readiness: this.readiness, problems: this.problems, failures: this.#failures }
   }
 
+  /** All that status tells, each once. */
+  get #problemsAndReasons(): readonly Problem[] {
+    const told = this.#told
+    return oneOfEach([...allProblems(told), ...told.readiness.reasons])
+  }
+
   /** The operations that the agent serves on its socket. */
   get handlers(): Handlers {
     const { pods, bgp } = this.#deps
     return {
       status: () => ({ status: 200, body: agentStatus(this.#config, this.#deps, this.#told) }),
+      summary: async () => ({ status: 200, body: await nodeSummary(this.#config, this.#deps, this.#told) }),
       plan: async () => ({ status: 200, body: await agentPlan(this.#config, this.#deps, this.problems) }),
       ipam: () => ({ status: 200, body: pods.ipam.show() }),
       ipamCheck: async () => ({ status: 200, body: await pods.ipam.check() }),
@@ -220,6 +231,7 @@ export class ReportingPart implements AsyncDisposable {
       ),
       ...factsHandlers(this.#factsSources()),
       ...peersHandlers(this.#deps.network.probing),
+      ...podsHandlers(this.#traceSources()),
       ...this.#traceSend.handlers,
       ...this.#traceWatch.handlers,
       ...this.#publicHandlers,
@@ -260,6 +272,7 @@ export class ReportingPart implements AsyncDisposable {
   #tell(): void {
     const { problems } = this
     this.#problemLog.update(problems)
+    this.#problemTimes.notice(this.#problemsAndReasons)
     this.#cniInstaller?.notice()
     for (const patcher of this.#patchers) patcher.notice()
     const ofNode = this.#failures.filter(({ kind }) => objectKinds[kind].node !== 'pod')
@@ -274,7 +287,11 @@ export class ReportingPart implements AsyncDisposable {
     const { cluster, policy, pods, network, bgp } = this.#deps
     const metrics = new AgentMetrics({
       objects: () => [...network.state.objects, ...policy.objects],
-      problems: () => this.problems,
+      problems: {
+        problems: () => this.#problemsAndReasons,
+        reasons: () => this.readiness.reasons,
+        times: this.#problemTimes,
+      },
       pools: () => pods.ipam.show().cidrs,
       endpoints: () => pods.endpoints.length,
       leaksReleased: () => pods.leaksReleased,

@@ -8,6 +8,7 @@ import { factsRequest, nodeFacts } from './schemas/facts.ts'
 import { ipamFindings, ipamReport, releaseReport, releaseRequest } from './schemas/ipam.ts'
 import { peersProbeRequest, peersReport } from './schemas/peers.ts'
 import { agentPlan } from './schemas/plan.ts'
+import { podsReport, podsRequest } from './schemas/pods.ts'
 import {
   policyDenialsLine,
   policyDenialsReport,
@@ -16,6 +17,7 @@ import {
   policyWhyRequest,
 } from './schemas/policy.ts'
 import { agentStatus } from './schemas/status.ts'
+import { nodeSummary } from './schemas/summary.ts'
 import { tracePrediction, tracePredictRequest } from './schemas/trace-predict.ts'
 import { traceEndsReport, traceEndsRequest, traceSendReport, traceSendRequest } from './schemas/trace-send.ts'
 import { traceWatchLine, traceWatchRequest } from './schemas/trace.ts'
@@ -45,6 +47,14 @@ export const operations = {
     path: '/v1/status',
     summary: 'The node, every object that the agent keeps in the kernel, and the pods it has wired.',
     answer: agentStatus,
+    servedBy: ['agent'],
+  },
+  summary: {
+    method: 'GET',
+    path: '/v1/summary',
+    summary:
+      'The node in short, of one size however many nodes there are: for who looks at many of them again and again.',
+    answer: nodeSummary,
     servedBy: ['agent'],
   },
   plan: {
@@ -199,6 +209,15 @@ export const operations = {
     summary: 'What policies deny from now on. 503: too many watch, or the kernel tells nothing.',
     answer: policyDenialsLine,
     isStream: true,
+    servedBy: ['agent'],
+  },
+  pods: {
+    method: 'GET',
+    path: '/v1/pods',
+    summary:
+      'Pods of the cluster with a network of their own, by a part of their names. 503: the agent does not know the cluster yet.',
+    params: podsRequest,
+    answer: podsReport,
     servedBy: ['agent'],
   },
   traceEnds: {

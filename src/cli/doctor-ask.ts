@@ -2,7 +2,7 @@
 import { type AgentOfNode, mostAtOnce, type Outcome } from '#/api/client.ts'
 import { type NodeAnswers, type Silence } from '#/doctor/types.ts'
 import { type NodeFacts } from '#/api/schemas/facts.ts'
-import { Progress } from './progress.ts'
+import { noScreen, Progress } from './progress.ts'
 import { askSoon, isLate } from './trace-ask.ts'
 
 /** A node with thousands of pods, asked through an API server, needs a while; one that hangs is not waited for longer. */
@@ -81,9 +81,9 @@ export async function withFactsAfter(asked: readonly AskedNode[], nodes: Readonl
   )
 }
 
-/** Asks all of them, `mostAtOnce` at a time; the answers are in their order. */
-export async function askNodes(agents: readonly AgentOfNode[]): Promise<AskedNode[]> {
-  using progress = new Progress(agents.length)
+/** Asks all of them, `mostAtOnce` at a time; the answers are in their order. `isQuiet`: no progress is shown. */
+export async function askNodes(agents: readonly AgentOfNode[], isQuiet = false): Promise<AskedNode[]> {
+  using progress = new Progress(agents.length, isQuiet ? noScreen : undefined)
   const answers: AskedNode[] = []
   const counted = progress.counting(agents)
   const isAlone = agents.length === 1

@@ -26,20 +26,24 @@ async function followOne(agents: ReadonlyMap<string, AgentOfNode>, packet: Plann
   }
 }
 
-/** Follows all of them, in their order as far as nodes are free; the outcomes are in that order. */
-export async function followPackets(
-  packets: readonly PlannedPacket[],
-  follow: (packet: PlannedPacket) => Promise<FollowedPacket>,
-): Promise<FollowedPacket[]> {
-  const followed: FollowedPacket[] = []
+type Ends = { readonly from: { readonly node: string }; readonly to: { readonly node: string } }
+
+const endNodes = ({ from, to }: Ends): readonly string[] => [from.node, to.node]
+
+/** Follows all of them, in their order as far as nodes are free; the outcomes are in that order. `nodesOf`: whose agents watch. */
+export async function followPackets<Packet extends Ends, Followed>(
+  packets: readonly Packet[],
+  follow: (packet: Packet) => Promise<Followed>,
+  nodesOf: (packet: Packet) => readonly string[] = endNodes,
+): Promise<Followed[]> {
+  const followed: Followed[] = []
   const left = new Map(packets.entries())
   const busy = new Map<string, number>()
   const running = new Set<Promise<void>>()
-  const change = ({ from, to }: PlannedPacket, by: number): void => {
-    for (const node of new Set([from.node, to.node])) busy.set(node, (busy.get(node) ?? 0) + by)
+  const change = (packet: Packet, by: number): void => {
+    for (const node of new Set(nodesOf(packet))) busy.set(node, (busy.get(node) ?? 0) + by)
   }
-  const isFree = ({ from, to }: PlannedPacket): boolean =>
-    [from.node, to.node].every((node) => (busy.get(node) ?? 0) < mostOnNode)
+  const isFree = (packet: Packet): boolean => nodesOf(packet).every((node) => (busy.get(node) ?? 0) < mostOnNode)
   while (left.size > 0 || running.size > 0) {
     for (const [index, packet] of left) {
       if (running.size >= mostAtOnce) break

@@ -59,7 +59,8 @@ function namesIn({ nodes, object, message, remedy }: Finding): string[] {
   return [...nodes, ...after, object, object.slice(object.indexOf('/') + 1)]
 }
 
-function subjectOf({ nodes, objects, object }: Finding): string {
+/** What a finding is about, for people. */
+export function subjectOf({ nodes, objects, object }: Finding): string {
   const named = namesOf(objects, 'objects')
   const isAtNode = nodes.length === 1 && object !== `node/${nodes[0]}` && !object.startsWith('way/')
   return isAtNode ? `${nodes[0]} ${named}` : named

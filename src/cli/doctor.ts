@@ -1,19 +1,12 @@
 // `causeway doctor`: asks every agent, follows packets, and says what is wrong.
-import { type AgentOfNode } from '#/api/client.ts'
 import { messageOf } from '#/lib/log.ts'
-import { suspectChecksums } from '#/doctor/checksums.ts'
-import { diagnose } from '#/doctor/diagnose.ts'
-import { aboutNode } from '#/doctor/about-node.ts'
-import { type NodeAnswers } from '#/doctor/types.ts'
 import { chosenSource } from './access/open.ts'
 import { type AgentChoice } from './access/source.ts'
 import { agentOptions, agentOptionsNote, withAgents } from './agents.ts'
 import { noMore, options, type OptionTable, UsageError } from './args.ts'
 import { type Action } from './command.ts'
-import { askNodes, withFactsAfter } from './doctor-ask.ts'
-import { problemsOfObjects, readObjects } from './doctor-objects.ts'
+import { examine } from './doctor-examine.ts'
 import { doctorJson, failureJson, newsJson } from './doctor-json.ts'
-import { followRing } from './doctor-packets.ts'
 import { exitStatusOf, renderDiagnosis, renderFailure, renderNews, type Told, untoldStatus } from './doctor-text.ts'
 import { watchDiagnosis } from './doctor-watch.ts'
 import { complain, print, printJson, tableWidth } from './output.ts'
@@ -29,32 +22,12 @@ const doctorOptions = {
 /** What there is only of agents that are there. */
 const ofAgents = ['watch', 'lab', 'kubeconfig', 'context', 'agents-namespace'] as const
 
-function refuseUnknown(answers: readonly NodeAnswers[], about: string | undefined): void {
-  if (about !== undefined && !answers.some(({ node }) => node === about))
-    throw new UsageError(`--node ${about}: there are ${answers.map(({ node }) => node).join(', ')}`)
-}
-
-/** All nodes are asked, since what is wrong at one may be known from others; `about` chooses what is told. */
-async function examine(agents: readonly AgentOfNode[], choice: AgentChoice, about: string | undefined): Promise<Told> {
-  const [asked, objects] = await Promise.all([askNodes(agents), readObjects(choice)])
-  const answers = asked.map((each) => each.answers)
-  refuseUnknown(answers, about)
-  const ring = await followRing(asked, about)
-  const suspects = suspectChecksums([...ring.packets, ...ring.ofNodes]).flatMap(({ from, to }) => [from.node, to.node])
-  const all = await withFactsAfter(asked, new Set(suspects))
-  const found = diagnose(all, ring.packets, { ofObjects: problemsOfObjects(objects, answers), ofNodes: ring.ofNodes })
-  const unread =
-    objects.why === undefined ? [] : [{ nodes: [], text: `Node objects were not looked at: ${objects.why}` }]
-  const diagnosis = { ...found, notes: [...found.notes, ...unread] }
-  return { diagnosis: about === undefined ? diagnosis : aboutNode(diagnosis, about), answers, ...ring }
-}
-
 /** Looks for agents each time: nodes come and go, and with a new release each agent is in another pod. */
 async function watch(choice: AgentChoice, about: string | undefined, isJson: boolean): Promise<number> {
   const stop = new AbortController()
   void stopRequested().then(() => stop.abort())
   return await watchDiagnosis({
-    examine: async () => withAgents(choice, async (agents) => examine(agents, choice, about)),
+    examine: async () => withAgents(choice, async (agents) => examine(agents, choice, { about })),
     tell: (told, news) => {
       if (isJson) print(JSON.stringify(newsJson(told, news, new Date())))
       else if (news === undefined) print(renderDiagnosis(told, tableWidth()))
@@ -97,7 +70,7 @@ ${agentOptionsNote} With --node it says what is wrong at or with that node, and 
         return tell(await examineBundle(bundle, node))
       }
       if (isWatching) return await watch(choice, node, json === true)
-      return tell(await withAgents(choice, async (agents) => examine(agents, choice, node)))
+      return tell(await withAgents(choice, async (agents) => examine(agents, choice, { about: node })))
     } catch (error) {
       if (error instanceof UsageError) throw error
       // a status of 1 would say that something is wrong with the cluster

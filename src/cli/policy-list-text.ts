@@ -31,7 +31,8 @@ function joined(one: ListedPolicy, other: ListedPolicy): ListedPolicy {
   }
 }
 
-function policiesOf(reports: readonly PolicyListReport[]): ListedPolicy[] {
+/** All policies that any of these nodes tells of. */
+export function policiesOf(reports: readonly PolicyListReport[]): ListedPolicy[] {
   const all = new Map<string, ListedPolicy>()
   for (const { policies } of reports)
     for (const each of policies) {

@@ -7,6 +7,9 @@ const everyMs = 100
 
 type Screen = { readonly isTTY?: boolean; readonly write: (text: string) => unknown }
 
+/** Shows nothing. */
+export const noScreen: Screen = { write: () => {} }
+
 export class Progress implements Disposable {
   readonly #screen: Screen
   readonly #total: number

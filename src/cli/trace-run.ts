@@ -133,7 +133,13 @@ function portBehind(sender: TracePrediction | undefined): { readonly port?: numb
   return port === undefined ? {} : { port }
 }
 
-export type TraceOptions = TraceWish & { readonly from: string; readonly to: string; readonly family?: Family }
+export type TraceOptions = TraceWish & {
+  readonly from: string
+  readonly to: string
+  readonly family?: Family
+  /** The destination is translated though a node has it, such as the port of a Service: all agents watch. */
+  readonly isTranslated?: boolean
+}
 
 /** What a kernel has found out by trying, such as that a neighbour does not answer, it tells only afterwards. */
 function needsCause({ verdict }: Trace, { refused }: TraceSendReport): boolean {
@@ -223,7 +229,7 @@ export async function withTrace<T>(
   options: TraceOptions,
   use: (run: TraceRun, again: Again) => Promise<T>,
 ): Promise<T> {
-  const { from, to, family, ...wish } = options
+  const { from, to, family, isTranslated, ...wish } = options
   const { pair, node: ownName } = await findEnds(asked, { from, to, ...(family && { family }) })
   // on a node alone its agent is asked, whose name only it knows
   const agents = asked.length === 1 ? asked.map((each) => ({ ...each, node: ownName })) : asked
@@ -232,7 +238,7 @@ export async function withTrace<T>(
   const planned: Probe = { pair, wish, request: probeRequest(pair, wish) }
   const sender = agentOf(agents, pair.from.node!)
   // an end that nobody has may be the address of a Service, behind which is any node
-  const isUnknown = goalNode(pair.to) === undefined
+  const isUnknown = goalNode(pair.to) === undefined || isTranslated === true
   await using watch = new Watch(watchers(agents, pair, isUnknown), watchRequest(planned.request))
   const [before] = await Promise.all([predict(agents, planned, endOf(pair.to)), watch.ready()])
   if (watch.blind.length === watch.nodes.size)

@@ -7,17 +7,16 @@ import { captureFile } from '#/trace/bytes.ts'
 import { tracePage } from '#/trace/page/page.ts'
 import { exitStatus } from '#/trace/verdict.ts'
 import { chosenSource } from './access/open.ts'
-import { askOfService } from './access/service-api.ts'
-import { type AgentChoice, agentOptions, agentOptionsNote, withAgents } from './agents.ts'
+import { agentOptions, agentOptionsNote, withAgents } from './agents.ts'
 import { noMore, options, type OptionTable, UsageError, wholeNumber } from './args.ts'
 import { type Action } from './command.ts'
 import { complain, print, printJson, tableWidth } from './output.ts'
 import { type TraceWish } from './trace-facts.ts'
 import { traceJson } from './trace-json.ts'
 import { makeTracePrograms } from './set-up.ts'
+import { runNamed } from './trace-named.ts'
 import { type TraceOptions } from './trace-run.ts'
-import { serviceAddr } from './trace-service.ts'
-import { runSizes, type SizedRun } from './trace-sizes.ts'
+import { runSizes } from './trace-sizes.ts'
 import { renderTrace } from './trace-text.ts'
 import { runWays } from './trace-ways.ts'
 import { version } from './version.ts'
@@ -87,21 +86,6 @@ export function wishOf(chosen: Chosen, port: number | undefined): TraceWish {
   return { protocol, ...(port !== undefined && { port }), ...(sizeBytes !== undefined && { sizeBytes }) }
 }
 
-/** TO may be the name of a Service, which agents do not know. */
-async function runNamed(choice: AgentChoice, asked: TraceOptions, run: typeof runSizes): Promise<SizedRun> {
-  if (chosenSource(choice).kind === 'lab') makeTracePrograms()
-  return withAgents(choice, async (agents) => {
-    try {
-      return await run(agents, asked)
-    } catch (error) {
-      if (!(error instanceof UsageError) || !error.message.startsWith(`"${asked.to}" is no `)) throw error
-      const addr = await askOfService(choice, asked.to, (client) => serviceAddr(client, asked.to, asked.family))
-      if (addr === undefined) throw error
-      return await run(agents, { ...asked, to: addr })
-    }
-  })
-}
-
 function write(option: 'html' | 'pcap', path: string, content: string | Uint8Array): void {
   try {
     writeFileSync(path, content)
@@ -157,7 +141,10 @@ ${agentOptionsNote}`,
     const asked = { from, to, ...family, ...wish }
     try {
       if (values.bundle !== undefined) return await tellOfBundle(values.bundle, asked, values)
-      const run = await runNamed(values, asked, values.ways === true ? runWays : runSizes)
+      if (chosenSource(values).kind === 'lab') makeTracePrograms()
+      const run = await withAgents(values, async (agents) =>
+        runNamed(agents, values, asked, values.ways === true ? runWays : runSizes),
+      )
       if (isJson) printJson(traceJson(run))
       else
         print(

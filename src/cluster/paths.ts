@@ -45,8 +45,8 @@ export const networkPoliciesPath = (namespace?: string): string =>
 export const clusterNetworkPoliciesPath = (): string => '/apis/policy.networking.k8s.io/v1alpha2/clusternetworkpolicies'
 
 export const servicesPath = (): string => '/api/v1/services'
-export const servicePath = (namespace: string, name: string): string =>
-  `${namespacePath(namespace)}/services/${segment(name)}`
+export const servicesIn = (namespace: string): string => `${namespacePath(namespace)}/services`
+export const servicePath = (namespace: string, name: string): string => `${servicesIn(namespace)}/${segment(name)}`
 export const endpointSlicesPath = (namespace: string): string =>
   `/apis/discovery.k8s.io/v1/namespaces/${segment(namespace)}/endpointslices`
 

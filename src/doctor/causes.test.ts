@@ -286,7 +286,13 @@ test('who switches forwarding off is the cause of what a device does not forward
 
 test('a packet that is answered when it is sent again tells of a way that loses some', () => {
   const again = wholePacket('node-1', 'node-2')
-  assert.deepEqual(findingsOf([], [onWire('node-1', 'node-2'), again]).map(short), [['CW8102 way/node-1 to node-2', 0]])
+  assert.deepEqual(findingsOf([], [onWire('node-1', 'node-2'), again]).map(short), [['CW8102 way/node-1 to node-2', 1]])
+  // what else is lost between the two, of either family and size, is of the same cause
+  const large = packetOf('node-2', 'node-1', { text: 'lost; a small packet is answered, one of 1450 bytes is not' })
+  const other = { ...onWire('node-1', 'node-2'), family: 6 } as const
+  assert.deepEqual(findingsOf([], [onWire('node-1', 'node-2'), again, other, large]).map(short), [
+    ['CW8102 way/node-1 to node-2', 1],
+  ])
   const lossy = told('CW8102', 'node/node-2')
   const narrow = told('CW8101', 'node/node-2')
   assert.deepEqual(findingsOf([['node-1', lossy, narrow]], [onWire('node-1', 'node-2'), again]).map(short), [

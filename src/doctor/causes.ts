@@ -102,7 +102,7 @@ function causesOf(signs: readonly Sign[]): Map<Sign, Sign> {
   find(losses, made)
   const met = [...new Set(losses.flatMap((loss) => found.get(loss) ?? []))]
   find(
-    made.filter((sign) => !found.has(sign) && !met.includes(sign)),
+    made.filter((sign) => !found.has(sign)),
     met,
   )
   for (const sign of told.filter(isSeen)) {
@@ -114,6 +114,10 @@ function causesOf(signs: readonly Sign[]): Map<Sign, Sign> {
     losses.filter((loss) => !found.has(loss)),
     told.filter(isSeen),
   )
+  // of a way that loses some packets, each that was lost says the same
+  const lossy = losses.filter((loss) => loss.code === 'CW8102' && !found.has(loss))
+  for (const [first, ...others] of Map.groupBy(lossy, ({ object }) => object).values())
+    for (const other of others) found.set(other, first!)
   return found
 }
 

@@ -283,3 +283,15 @@ test('where kernels do not say why they drop, counts of wrong checksums that gro
   assert.deepEqual(found(after(1), [tcp, wholePacket('node-1', 'node-2')]), ['CW6102 way/node-1 to node-2'])
   assert.deepEqual(found(after(3), [tcp, packetOf('node-1', 'node-2')]), ['CW6102 way/node-1 to node-2'])
 })
+
+test('what an agent of an earlier release does not answer is one note, and of several such agents too', () => {
+  const silences = [
+    { what: 'facts of its kernel', why: 'it answers 404: no such request' },
+    { what: 'ipam check', why: 'it answers 404: no such request' },
+  ]
+  const old = clusterOf(3).map((each) => (each.node === 'node-1' ? each : { ...each, silences }))
+  const texts = diagnose(old, []).notes.map(({ nodes, text }) => `${nodes.join(' ')}: ${text}`)
+  assert.deepEqual(texts, [
+    'node-2 node-3: 2 nodes (node-2, node-3) did not answer everything: facts of its kernel: it answers 404: no such request; ipam check: it answers 404: no such request',
+  ])
+})

@@ -5,7 +5,7 @@ import { cutFromApi, ownProblems, silentAgents } from './agents.ts'
 import { arrange } from './causes.ts'
 import { deadNodes, withLostAtDead } from './dead.ts'
 import { namesIn } from './extent.ts'
-import { blamedCauses, blamedCode, lostPackets, packetNotes } from './losses.ts'
+import { blamedCauses, blamedCode, lossyWays, lostPackets, packetNotes } from './losses.ts'
 import { reachOf } from './ways.ts'
 import { checksumSigns } from './checksums.ts'
 import { clockSigns } from './clocks.ts'
@@ -46,7 +46,8 @@ export function diagnose(
   ]
   // a node may refuse what is for itself: of that only wrong checksums say something of the way
   const spoiled = ofNodes.filter((packet) => blamedCode(packet) === 'CW8103')
-  const signs = [...told, ...blamedCauses([...packets, ...spoiled], told), ...lostPackets(packets)]
+  const lost = [...packets, ...spoiled]
+  const signs = [...told, ...blamedCauses(lost, told), ...lossyWays(packets, told), ...lostPackets(lost)]
   const { findings, notes } = withLeftovers(arrange(signs, reachOf(packets, answers)), leftoversIn(answers))
   return { findings, notes: [...packetNotes(packets), ...own.notes, ...partNotes(answers), ...notes] }
 }
@@ -54,7 +55,9 @@ export function diagnose(
 /** Parts of an answer that an agent did not give: what depends on them was not looked at. */
 function partNotes(answers: readonly NodeAnswers[]): Note[] {
   const silences = answers.flatMap(({ node, status, silences: all }) =>
-    status === undefined ? [] : all.map(({ what, why }) => ({ node, text: `${what}: ${why}` })),
+    status === undefined || all.length === 0
+      ? []
+      : [{ node, text: all.map(({ what, why }) => `${what}: ${why}`).join('; ') }],
   )
   return [...Map.groupBy(silences, ({ node, text }) => text.replaceAll(node, '')).values()].map((same) => {
     const nodes = same.map(({ node }) => node)

@@ -3,6 +3,7 @@ import { type ProblemCode, problemCatalogue } from '#/model/problem-catalogue.ts
 import { ownValue } from '#/lib/own-value.ts'
 import { problem } from '#/model/problems.ts'
 import { reasonWords } from '#/trace/reasons.ts'
+import { touches } from './extent.ts'
 import { isNamed } from './ranks.ts'
 import {
   type Extent,
@@ -124,21 +125,48 @@ function signOf(packet: FollowedPacket): Sign {
 const wayOf = ({ from, to, family, protocol }: FollowedPacket): string =>
   `${from.name} ${to.name} ${family} ${protocol}`
 
-/** A sign for each packet that was lost. One that was answered when it was sent again is of a way that loses some. */
+/** A sign for each packet that was lost. */
 export function lostPackets(packets: readonly FollowedPacket[]): Sign[] {
+  return packets.filter(isLost).map(signOf)
+}
+
+const pairOf = ({ from, to }: FollowedPacket): string => [from.node, to.node].toSorted().join(' ')
+
+/** Ways that lose some packets: what was lost between two nodes was answered when it was sent again. Not those of which an agent tells it. */
+export function lossyWays(packets: readonly FollowedPacket[], told: readonly Sign[]): Sign[] {
   const answered = new Set(packets.filter(isWhole).map(wayOf))
-  return packets.filter(isLost).map((packet) => {
-    const sign = signOf(packet)
-    return answered.has(wayOf(packet)) && sign.loss?.wireBehind !== undefined ? { ...sign, code: 'CW8102' } : sign
+  const onWire = packets.filter((packet) => isLost(packet) && wireBehind(packet) !== undefined)
+  const lossy = Map.groupBy(
+    onWire.filter((packet) => answered.has(wayOf(packet))),
+    pairOf,
+  )
+  return [...lossy].flatMap(([pair, [first]]): Sign[] => {
+    const { from, to } = first!
+    const extent = { at: from.node, peers: [to.node] }
+    if (told.some((sign) => sign.code === 'CW8102' && touches(sign.extent, extent))) return []
+    const sent = packets.filter((packet) => pairOf(packet) === pair)
+    const lost = onWire.filter((packet) => pairOf(packet) === pair)
+    const message = `${lost.length} of ${sent.length} packets that were followed between ${from.node} and ${to.node} were lost between the two, and some of these were answered when they were sent again`
+    return [
+      {
+        ...problem('CW8102', `way/${from.node} to ${to.node}`, message, { how }),
+        nodes: [from.node, to.node].toSorted(),
+        extent,
+      },
+    ]
   })
 }
 
-/** Packets that are worth another try: nobody says why they were lost, so perhaps only some are. */
+/** So often a packet is sent again, all at once: where one in five is lost, one is hardly lost each time. */
+const timesAgain = 3
+
+/** Packets that are worth other tries: nobody says why they were lost, so perhaps only some are. */
 export function worthAgain(packets: readonly FollowedPacket[]): PlannedPacket[] {
   const unknown = packets.filter((packet) => isLost(packet) && lossOf(packet).wireBehind !== undefined)
-  return [...new Map(unknown.map((packet) => [`${packet.from.node} ${packet.to.node}`, packet])).values()].map(
+  const each = [...new Map(unknown.map((packet) => [`${packet.from.node} ${packet.to.node}`, packet])).values()].map(
     ({ from, to, family, protocol }) => ({ from, to, family, protocol }),
   )
+  return Array.from({ length: timesAgain }, () => each).flat()
 }
 
 /** Whether a trace says that it is this: the same code, at the same node. */

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { diagnose } from './diagnose.ts'
 import { nodeEchoes } from './suspects.ts'
-import { clusterOf, packetOf, told, wholePacket } from './testing/answers.ts'
+import { clusterOf, factsOf, linkOf, packetOf, told, wholePacket } from './testing/answers.ts'
 import { type FollowedPacket } from './types.ts'
 
 const end = (node: string) => ({ name: node, node, isPod: false })
@@ -53,6 +53,14 @@ test('they go once for each two nodes of which no way leads from one to the pods
 
 test('what spoils checksums on the way spoils the sessions that tell routes', () => {
   assert.deepEqual(codesWith([echo, syn('TCP_CSUM')]), ['CW8103 node/node-1'])
+  // a device with an offload counts where a packet is blamed on it
+  const links = [{ ...linkOf('eth0'), offloads: { 'tx-checksumming': true } }]
+  const withOffload = cutOff.map((each) => ({ ...each, facts: factsOf(each.node, { links }) }))
+  const { findings } = diagnose(withOffload, lost, { ofNodes: [echo, syn('TCP_CSUM')] })
+  assert.deepEqual(
+    findings.map(({ code, objects }) => `${code} ${objects.join(' ')}`),
+    ['CW8103 device/eth0'],
+  )
 })
 
 test('a node whose agent hangs is not off where it answers at its address, though routers have forgotten its pods', () => {

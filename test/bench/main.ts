@@ -5,6 +5,7 @@ import { parseArgs } from 'node:util'
 import { messageOf } from '#/lib/log.ts'
 import { type Benchmark, type Effort, type Result, type Size } from './benchmark.ts'
 import { bgpBenchmark } from './bgp.ts'
+import { connectivityBenchmark } from './connectivity.ts'
 import { controllerBenchmark } from './controller.ts'
 import { costsBenchmark } from './costs.ts'
 import { datapathBenchmark } from './datapath.ts'
@@ -19,6 +20,7 @@ import { probingBenchmark } from './probing.ts'
 import { machine, markdownOf, textOf, withSection } from './report.ts'
 import { endAll } from './rig.ts'
 import { traceBenchmark } from './trace.ts'
+import { uiBenchmark } from './ui.ts'
 
 const benchmarks: readonly Benchmark[] = [
   podsBenchmark,
@@ -33,7 +35,9 @@ const benchmarks: readonly Benchmark[] = [
   policyIndexBenchmark,
   traceBenchmark,
   doctorBenchmark,
+  connectivityBenchmark,
   probingBenchmark,
+  uiBenchmark,
 ]
 const page = new URL('../../docs/benchmarks.md', import.meta.url)
 

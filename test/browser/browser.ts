@@ -80,18 +80,31 @@ export class PageBrowser implements AsyncDisposable {
   }
 
   async open(html: string, options: BrowserContextOptions = {}): Promise<Page> {
+    const page = await this.#newPage((url) => url === this.#url, options)
+    await this.show(page, html)
+    return page
+  }
+
+  /** A page of a server, from which alone it may load. */
+  async visit(url: string, options: BrowserContextOptions = {}): Promise<Page> {
+    const { origin } = new URL(url)
+    const page = await this.#newPage((each) => new URL(each).origin === origin, options)
+    await page.goto(url)
+    return page
+  }
+
+  async #newPage(mayLoad: (url: string) => boolean, options: BrowserContextOptions): Promise<Page> {
     const page = await this.#browser.newPage({ reducedMotion: 'reduce', ...options })
     page.setDefaultTimeout(5_000)
     page.on('console', (message) => this.troubles.push(`console: ${message.text()}`))
     page.on('pageerror', (error) => this.troubles.push(`error: ${error.message}`))
     page.on('request', (request) => {
-      if (request.url() !== this.#url) this.troubles.push(`request: ${request.url()}`)
+      if (!mayLoad(request.url())) this.troubles.push(`request: ${request.url()}`)
     })
     page.on('dialog', (dialog) => {
       this.troubles.push(`dialog: ${dialog.message()}`)
       void dialog.dismiss()
     })
-    await this.show(page, html)
     return page
   }
 

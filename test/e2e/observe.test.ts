@@ -2,6 +2,8 @@
 // all that is left in the kernel.
 import assert from 'node:assert/strict'
 import { after, before, suite, test } from 'node:test'
+import { type PodsReport } from '#/api/schemas/pods.ts'
+import { type NodeSummary } from '#/api/schemas/summary.ts'
 import { vtepMac } from '#/lab/flannel/commands.ts'
 import { causeway, must, run, TestLab, type UpReport } from './harness.ts'
 
@@ -229,6 +231,17 @@ suite('observing flannel with vxlan', { timeout: 240_000 }, () => {
       assert.ok(value!.objects.length === 6 && value!.objects.every(({ state }) => state === 'done'))
     }
     assert.deepEqual(lab.problems(), [])
+    const summary = JSON.parse(lab.askAgent('node-1', '/v1/summary')) as NodeSummary
+    assert.deepEqual(
+      [summary.observes, summary.readiness, summary.pods, summary.crossings],
+      ['flannel', 'ready', 2, { vxlan: 2, native: 0, none: 0 }],
+    )
+    assert.ok(summary.addrs.includes('172.30.1.11'), summary.addrs.join(' '))
+    const { pods } = JSON.parse(lab.askAgent('node-1', `/v1/pods?q=${two}`)) as PodsReport
+    assert.deepEqual(
+      pods.map(({ pod, node }) => [pod, node]),
+      [[`default/${two}`, 'node-2']],
+    )
   })
 
   test('what an observer does leaves nothing in the kernel', () => {

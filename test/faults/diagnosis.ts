@@ -1,7 +1,7 @@
 // What doctor and trace say of a lab that is broken on purpose.
 import assert from 'node:assert/strict'
 import { causeway, run } from '../e2e/harness.ts'
-import { effects, type Struck } from './effects.ts'
+import { type Effect, effects, type Struck } from './effects.ts'
 import { type Probed } from './fault-lab.ts'
 
 type Finding = {
@@ -58,7 +58,7 @@ export function assertFindings(
   }
 }
 
-type TraceHop = { readonly node: string; readonly place: string; readonly pod?: string }
+type TraceHop = { readonly node: string; readonly device?: string; readonly place: string; readonly pod?: string }
 type TraceVerdict = {
   readonly outcome: string
   readonly text: string
@@ -101,6 +101,14 @@ function traceOf(lab: string, words: readonly string[]): { status: number | null
   return { status, verdict }
 }
 
+const portOf = (node: string): string => `eth0 of ${node}`
+
+function wantedEnds(ends: Effect['ends'], { node, peer }: Struck): readonly (string | undefined)[] {
+  if (ends === undefined) return [node]
+  if (ends === 'peer') return [peer]
+  return ends === 'port' ? ['wire', portOf(node)] : [ends]
+}
+
 /** Asserts that a trace of a packet that is lost says where. Returns what it says in short. */
 export function assertTrace(fault: string, struck: Struck): string {
   const words = lostPacket(fault, struck)
@@ -111,10 +119,10 @@ export function assertTrace(fault: string, struck: Struck): string {
   const what = `${fault}: trace ${words.join(' ')}: ${verdict.text}`
   assert.equal(status, 1, what)
   assert.notEqual(verdict.outcome, 'answered', what)
-  const { node, peer } = struck
   const { ends } = effects[fault]!
-  const end = endOf(verdict)
+  const isAtPort = ends === 'port' && verdict.drop?.device === 'eth0'
+  const end = isAtPort ? portOf(verdict.drop!.node) : endOf(verdict)
   const isNamed = ends !== 'anywhere' && verdict.outcome !== 'not-sent' && verdict.outcome !== 'refused'
-  if (isNamed) assert.equal(end, ends === undefined ? node : ends === 'peer' ? peer : ends, what)
+  if (isNamed) assert.ok(end !== undefined && wantedEnds(ends, struck).includes(end), `${what} (${end})`)
   return `${verdict.outcome} ${verdict.code ?? verdict.kind ?? '-'} at ${end ?? '-'}`
 }

@@ -20,10 +20,10 @@ export type Effect = {
   /** Whether a probe fails; undefined: it may, or not. */
   readonly fails: (probe: Probed, struck: Struck) => boolean | undefined
   /**
-   * Where a trace says that a packet ends which is lost between the two nodes: at the struck node unless it is said otherwise. nowhere: it arrives,
-   * under another address.
+   * Where a trace says that a packet ends which is lost between the two nodes: at the struck node unless it is said otherwise. port: on the wire, or at
+   * the device of the node that leads to it, which in a lab sees what the port of the switch does not take. nowhere: it arrives, under another address.
    */
-  readonly ends?: 'peer' | 'wire' | 'anywhere' | 'nowhere'
+  readonly ends?: 'peer' | 'wire' | 'port' | 'anywhere' | 'nowhere'
   /** The words after `causeway trace` for a packet that is lost, where no probe of the matrix between the two nodes is; it is sent again if it is answered. */
   readonly traced?: (struck: Struck) => readonly string[]
   /** Asserts what else is to be seen. */
@@ -40,6 +40,13 @@ const perhaps = (): undefined => undefined
 
 function inside({ lab }: Struck, place: string, command: string) {
   return run('ip', ['netns', 'exec', `cw-${lab}-${place}`, ...command.split(' ')])
+}
+
+/** Makes more connections than entries of connection tracking have expired since the table was full. */
+function takeRoom({ lab, pod, peerPod, spec, addrOf }: Struck): void {
+  const addr = addrOf(peerPod, spec.families === 'ipv6' ? 6 : 4)
+  const script = `for n in {1..500}; do echo x >/dev/udp/${addr}/9; done`
+  run('ip', ['netns', 'exec', `cw-${lab}-${podPlace(pod)}`, 'bash', '-c', script])
 }
 
 const podPlace = (pod: string): string => `pod-default-${pod}`
@@ -102,7 +109,7 @@ const whereRouted = (probe: Probed, struck: Struck): boolean | undefined =>
 export const effects: Readonly<Record<string, Effect>> = {
   'overlay-port-blocked': { fails: crosses, seen: unanswered, ends: 'wire' },
   'overlay-port-blocked-one-way': { fails: crosses, seen: unanswered, ends: 'wire' },
-  'underlay-mtu-silent': { fails: never, seen: losesLarge, traced: largeToPod, ends: 'wire' },
+  'underlay-mtu-silent': { fails: never, seen: losesLarge, traced: largeToPod, ends: 'port' },
   'underlay-mtu-told': {
     fails: never,
     traced: largeToPod,
@@ -175,7 +182,10 @@ export const effects: Readonly<Record<string, Effect>> = {
   },
   'ipv6-disabled': { fails: (probe, struck) => probe.family === 6 && crosses(probe, struck) },
   'conntrack-full': {
-    traced: ({ pod, peerPod }) => [`default/${pod}`, `default/${peerPod}:8080`],
+    traced: (struck) => {
+      takeRoom(struck)
+      return [`default/${struck.pod}`, `default/${struck.peerPod}:8080`]
+    },
     fails: (probe, struck) => (crosses(probe, struck) || within(probe, struck) ? undefined : false),
     seen: (struck) => {
       const { stdout } = inside(

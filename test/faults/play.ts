@@ -5,7 +5,7 @@ import { faults } from '#/lab/faults/catalogue.ts'
 import { codesOfDoctor, codesTold } from '#/lab/faults/fault.ts'
 import { LabPaths } from '#/lab/paths.ts'
 import { readSpec } from '#/lab/spec-file.ts'
-import { labNodes } from '#/lab/spec.ts'
+import { labNodes, type LabSpec } from '#/lab/spec.ts'
 import { causeway, eventually, must, type TestLab, type UpReport } from '../e2e/harness.ts'
 import { assertFindings, assertTrace, doctorOf, findingsText, nameOf as nameOfFinding } from './diagnosis.ts'
 import { effects, type Struck } from './effects.ts'
@@ -19,7 +19,7 @@ const toldMs = 120_000
 const pollMs = 300
 
 function struckOf(lab: TestLab, { pods }: UpReport): Omit<Struck, 'probes'> {
-  const spec = readSpec(new LabPaths(lab.name))!
+  const spec = specOf(lab)
   const [node, peer] = labNodes(spec).map(({ name }) => name) as [string, string]
   const firstOn = (name: string): string => pods.find((pod) => pod.node === name)!.name
   return {
@@ -59,9 +59,11 @@ async function assertEffect(fault: string, struck: Omit<Struck, 'probes'>): Prom
   return { ...struck, probes }
 }
 
+export const specOf = (lab: TestLab): LabSpec => readSpec(new LabPaths(lab.name))!
+
 /** The faults that the lab can have, of those in `names`, or of all. */
 export function possibleIn(lab: TestLab, names?: readonly string[]): string[] {
-  const spec = readSpec(new LabPaths(lab.name))!
+  const spec = specOf(lab)
   return faults
     .filter(({ name, needs }) => (names === undefined || names.includes(name)) && needs?.(spec) === undefined)
     .map(({ name }) => name)
@@ -118,7 +120,7 @@ export async function play(lab: TestLab, report: UpReport, name: string): Promis
       },
       toldMs,
     )
-    const wanted = { codes: codesOfDoctor(fault), node: struck.node, stale }
+    const wanted = { codes: codesOfDoctor(fault, struck.spec), node: struck.node, stale }
     await eventually(
       `doctor finds ${wanted.codes.join(' and ') || 'nothing'} for ${name}`,
       () => {

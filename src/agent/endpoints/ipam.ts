@@ -68,17 +68,24 @@ export class Ipam {
       why: `given back ${Math.round(restedMs / 1000)} s ago`,
     }))
     return {
-      cidrs: this.#deps.podCIDRs().map((cidr) => {
-        const { count } = poolOf(cidr)
-        const used = BigInt(store.usedIn(cidr))
-        const rests = BigInt(resting.filter(({ addr }) => isInPool(cidr, addr)).length)
-        const counts = { total: count, used, coolingDown: rests, free: count - used - rests }
-        const texts = Object.fromEntries(Object.entries(counts).map(([name, value]) => [name, String(value)]))
-        return { cidr: String(cidr), ...(texts as Omit<CidrRow, 'cidr'>) }
-      }),
+      cidrs: this.cidrs,
       addresses: [...endpoints.flatMap((endpoint) => this.#rowsOf(endpoint)), ...coolingDown],
       leaksReleased: leaksReleased(),
     }
+  }
+
+  /** The pod CIDRs, with how many of their addresses are free. */
+  get cidrs(): CidrRow[] {
+    const { store } = this.#deps
+    const resting = store.resting()
+    return this.#deps.podCIDRs().map((cidr) => {
+      const { count } = poolOf(cidr)
+      const used = BigInt(store.usedIn(cidr))
+      const rests = BigInt(resting.filter(({ addr }) => isInPool(cidr, addr)).length)
+      const counts = { total: count, used, coolingDown: rests, free: count - used - rests }
+      const texts = Object.fromEntries(Object.entries(counts).map(([name, value]) => [name, String(value)]))
+      return { cidr: String(cidr), ...(texts as Omit<CidrRow, 'cidr'>) }
+    })
   }
 
   #leakOf(endpoint: Endpoint): string | undefined {

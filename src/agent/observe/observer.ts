@@ -2,11 +2,14 @@
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { type AgentStatus, type EndpointStatus } from '#/api/schemas/status.ts'
+import { summaryOfStatus } from '#/api/summary.ts'
+import { type NodeSummary } from '#/api/schemas/summary.ts'
 import { connect } from '#/cluster/connect.ts'
 import { EbpfState } from '#/datapath/programs.ts'
 import { type Logger } from '#/lib/log.ts'
 import { agentSocketName } from '#/model/node-files.ts'
 import { oneOfEach, type Problem, problem } from '#/model/problems.ts'
+import { version } from '#/model/version.ts'
 import { type Readiness } from '#/model/readiness.ts'
 import { observerSettings } from '#/settings/observer-settings.ts'
 import { type SettingValues } from '#/settings/setting.ts'
@@ -16,6 +19,7 @@ import { useProcSys } from '#/sys/sysctl.ts'
 import { limitSilence } from '../cluster/limit-silence.ts'
 import { AgentApi, type Handlers } from '../report/http-api.ts'
 import { livePartsOf } from '../report/predict/deps.ts'
+import { podsHandlers } from '../report/pods-search.ts'
 import { factsHandlers } from '../report/facts/api.ts'
 import { type FactsSources } from '../report/facts/node.ts'
 import { probeHandlers } from '../report/probes.ts'
@@ -83,6 +87,7 @@ export class ObservingAgent implements AsyncDisposable {
     const predictions = tracePredictHandlers(this.#predictDeps())
     return {
       status: async () => ({ status: 200, body: await this.#status() }),
+      summary: async () => ({ status: 200, body: await this.#summary() }),
       tracePredict: async (wish) => {
         await this.#network.refresh()
         return predictions.tracePredict!(wish)
@@ -90,6 +95,7 @@ export class ObservingAgent implements AsyncDisposable {
       ...factsHandlers(this.#factsSources()),
       ...this.#traceSend.handlers,
       ...this.#traceWatch.handlers,
+      ...podsHandlers(this.#sources()),
       ...probeHandlers({ readiness: () => this.#readiness([]), passRunningMs: () => 0 }),
     }
   }
@@ -140,6 +146,11 @@ export class ObservingAgent implements AsyncDisposable {
       endpoints: this.#network.found.pods.map(endpointStatus),
       problems: all,
     }
+  }
+
+  async #summary(): Promise<NodeSummary> {
+    const addrs = (this.#cluster.self?.addrs ?? []).map(String)
+    return { ...summaryOfStatus(await this.#status(), version), addrs }
   }
 
   #sources(): TraceSources {

@@ -55,8 +55,12 @@ type Surroundings = {
 function stateOf(way: WayState, nowMs: number, { isReached, isAnswering, isWide, isHeard }: Surroundings): ProbeState {
   const { target, answeredMs } = way
   // what the kernel remembers of a path that carries large packets again is told to senders, and over within minutes
-  const isNarrow = way.isSmallOnly && !(way.isOfMemory && target.tunnel && isWide(target.tunnel.dst))
-  if (!way.isSilent) return way.isFresh ? 'unknown' : isNarrow ? 'small only' : way.isLossy ? 'lossy' : 'ok'
+  const isRemembered = way.isOfMemory && target.tunnel !== undefined && isWide(target.tunnel.dst)
+  const isSure = way.sizes.full.refused !== undefined || way.others.sizes.outcome(nowMs) === 'all'
+  const isNarrow = way.isSmallOnly && !isRemembered && isSure
+  // a firewall may limit echo requests alone: how many are answered, and how large they are
+  const isLossy = way.isLossy && way.others.loss.outcome === 'all'
+  if (!way.isSilent) return way.isFresh ? 'unknown' : isNarrow ? 'small only' : isLossy ? 'lossy' : 'ok'
   // a firewall may refuse echo requests alone
   if (way.isInGrace(nowMs) || !way.isDead(nowMs)) return 'unknown'
   // what has never answered may be told not to, by a firewall; a tunnel from which nothing at all comes, though the node is there, is none of these

@@ -103,6 +103,8 @@ export type Fault = {
   readonly codesInRacks?: readonly ProblemCode[]
   /** The codes of what `causeway doctor` finds, where these are not the same. */
   readonly doctor?: readonly ProblemCode[]
+  /** The same in a lab with flannel, where these are others: nobody probes there. */
+  readonly doctorWithFlannel?: readonly ProblemCode[]
   /** Why a lab of this kind cannot have it; undefined when it can. */
   readonly needs?: (spec: LabSpec) => string | undefined
   readonly cause: (scene: Scene) => void | Promise<void>
@@ -126,6 +128,7 @@ export function codesTold({ codes, codesInRacks = codes }: Fault, spec?: LabSpec
 }
 
 /** What doctor is to find, and nothing else. */
-export function codesOfDoctor({ codes, doctor = codes }: Fault): readonly ProblemCode[] {
-  return doctor
+export function codesOfDoctor(fault: Fault, spec?: LabSpec): readonly ProblemCode[] {
+  const { codes, doctor = codes, doctorWithFlannel = doctor } = fault
+  return spec?.network === undefined ? doctor : doctorWithFlannel
 }

@@ -8,6 +8,8 @@ export function faultRows(): string[] {
   return faults.map((fault) => {
     const { name, about, where, codes, codesInRacks } = fault
     const inRacks = codesInRacks === undefined ? '' : `; with racks ${linked(codesInRacks)}`
-    return `| \`${name}\` | ${about} | ${where} | ${linked(codes)}${inRacks} | ${linked(codesOfDoctor(fault))} |`
+    const ofDoctor = linked(codesOfDoctor(fault))
+    const withFlannel = fault.doctorWithFlannel === undefined ? '' : `; with flannel ${linked(fault.doctorWithFlannel)}`
+    return `| \`${name}\` | ${about} | ${where} | ${linked(codes)}${inRacks} | ${ofDoctor}${withFlannel} |`
   })
 }

@@ -20,10 +20,11 @@ const entities: Readonly<Record<string, string>> = {
   "'": '&#39;',
 }
 
-const escaped = (text: string): string =>
-  text
-    .replace(invisible, (each) => `\\u{${each.codePointAt(0)!.toString(16)}}`)
-    .replace(/[&<>"']/g, (each) => entities[each]!)
+/** The same text with what nobody would see written out. */
+export const visible = (text: string): string =>
+  text.replace(invisible, (each) => `\\u{${each.codePointAt(0)!.toString(16)}}`)
+
+const escaped = (text: string): string => visible(text).replace(/[&<>"']/g, (each) => entities[each]!)
 
 function textOf(part: Part): string {
   if (part === undefined || part === false) return ''

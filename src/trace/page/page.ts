@@ -2,25 +2,18 @@
 import { createHash } from 'node:crypto'
 import { markup, Markup } from './markup.ts'
 import { isForetold, type PageTrace } from './input.ts'
-import { type Ladder, ladderOf, type Station } from './ladder.ts'
-import { legendHtml, walkerHtml } from './walker.ts'
-import { script } from './script.ts'
-import { isWalked } from './station.ts'
-import { drawnBytes, lengthRules, segmentsOf } from './stack.ts'
+import { pageScript } from './script.ts'
 import { baseStyle } from './style-base.ts'
 import { ladderStyle } from './style-ladder.ts'
-import { endName, headHtml, outcomeTitle, verdictHtml } from './summary.ts'
-import { columnsOf, type Layout, wayHtml } from './way-part.ts'
+import { tokenStyle } from './style-tokens.ts'
+import { headHtml } from './summary.ts'
+import { tracePartsOf } from './parts.ts'
 
 const hashOf = (text: string): string => `'sha256-${createHash('sha256').update(text).digest('base64')}'`
 
 /** Nothing is loaded, from nowhere; no style and no script but these. */
 function policyText(style: string): string {
-  return `default-src 'none'; style-src ${hashOf(style)}; script-src ${hashOf(script)}; base-uri 'none'; form-action 'none'`
-}
-
-function stationsOf(ladders: readonly Ladder[]): Station[] {
-  return ladders.flatMap(({ legs }) => legs.flatMap(({ groups }) => groups.flatMap(({ stations }) => stations)))
+  return `default-src 'none'; style-src ${hashOf(style)}; script-src ${hashOf(pageScript)}; base-uri 'none'; form-action 'none'`
 }
 
 /** Whoever passes the page on is to know. */
@@ -31,18 +24,8 @@ const foretoldHoldings = 'This page holds names and addresses of the cluster. It
 
 /** The whole page. `madeBy`: the program with its version. */
 export function tracePage(trace: PageTrace, madeBy: string): string {
-  const ladders = [ladderOf(trace, 'there'), ladderOf(trace, 'back')].filter((each) => each !== undefined)
-  const stations = stationsOf(ladders)
-  const bars = stations.flatMap(({ hop: { sighting }, layers }) =>
-    sighting === undefined ? [] : [segmentsOf(layers, sighting.lengthBytes)],
-  )
-  const mostDrawn = Math.max(1, ...bars.map(drawnBytes))
-  const style = `${baseStyle}${ladderStyle}${lengthRules(bars, mostDrawn)}`
-  const { probe, behind, verdict } = trace
-  const outside = probe.to.addr
-  const layout: Layout = { columns: columnsOf(ladders), mostDrawn, outside, verdict, isForetold: isForetold(trace) }
-  const form = layout.columns.length === 1 ? 'beside' : 'below'
-  const title = `${outcomeTitle(trace)}: ${endName(probe.from)} → ${endName(behind ?? probe.to)}`
+  const { title, main, lengths } = tracePartsOf(trace)
+  const style = `${tokenStyle}${baseStyle}${ladderStyle}${lengths}`
   return markup`<!doctype html>
     <html lang="en">
       <head>
@@ -56,17 +39,9 @@ export function tracePage(trace: PageTrace, madeBy: string): string {
       </head>
       <body>
         ${headHtml(trace)}
-        <main>
-          ${verdictHtml(trace)}
-          ${stations.some(isWalked) && walkerHtml()}
-          <div class="ladder ${form}" id="ladder">
-            ${ladders.map((each) => wayHtml(each, layout))}
-            <span id="packet" aria-hidden="true" hidden></span>
-          </div>
-          ${legendHtml(trace)}
-        </main>
+        <main>${main}</main>
         <footer><p>Made by ${madeBy}. ${isForetold(trace) ? foretoldHoldings : holdings}</p></footer>
-        <script>${new Markup(script)}</script>
+        <script>${new Markup(pageScript)}</script>
       </body>
     </html>`.text
 }

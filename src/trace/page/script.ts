@@ -1,9 +1,12 @@
 // The page's own script: one walks along with the packet, by buttons, slider or arrow keys, or lets it walk. All else the page does without it.
 // It is text for a browser, and what it needs stands in the page: each step is an element with data-step.
 
-export const script = `'use strict';
-(() => {
-  const $ = (id) => document.getElementById(id);
+/** A function of the element that holds a trace's parts; what it returns ends all that it has begun. */
+export const walkSource = `(root) => {
+  const $ = (id) => root.querySelector('#' + id);
+  const ending = new AbortController();
+  const on = (target, name, does, isCapture = false) =>
+    target.addEventListener(name, does, { signal: ending.signal, capture: isCapture });
   const pauseMs = 1100;
   const moveMs = 350;
   const isStill = matchMedia('(prefers-reduced-motion: reduce)');
@@ -11,7 +14,7 @@ export const script = `'use strict';
   const remedy = $('remedy');
   if (remedy) {
     $('copy').hidden = false;
-    $('copy').addEventListener('click', async () => {
+    on($('copy'), 'click', async () => {
       const text = remedy.textContent;
       try {
         await navigator.clipboard.writeText(text);
@@ -24,8 +27,8 @@ export const script = `'use strict';
   }
 
   const walker = $('walker');
-  if (!walker) return;
-  const steps = [...document.querySelectorAll('[data-step]')];
+  if (!walker) return () => ending.abort();
+  const steps = [...root.querySelectorAll('[data-step]')];
   const [ladder, packet, stage, say, play, seek] = ['ladder', 'packet', 'stage', 'say', 'play', 'seek'].map($);
   let at = 0;
   let timer;
@@ -131,14 +134,15 @@ export const script = `'use strict';
     show(index);
   }
 
-  play.addEventListener('click', () => (timer === undefined ? start() : pause()));
-  $('first').addEventListener('click', () => go(0));
-  $('back').addEventListener('click', () => go(at - 1));
-  $('forward').addEventListener('click', () => go(at + 1));
-  $('last').addEventListener('click', () => go(steps.length - 1));
-  seek.addEventListener('input', () => go(Number(seek.value) - 1));
-  document.addEventListener('keydown', (event) => {
-    if (event.target === seek || event.altKey || event.ctrlKey || event.metaKey || event.shiftKey) return;
+  on(play, 'click', () => (timer === undefined ? start() : pause()));
+  on($('step-first'), 'click', () => go(0));
+  on($('step-back'), 'click', () => go(at - 1));
+  on($('step-forward'), 'click', () => go(at + 1));
+  on($('step-last'), 'click', () => go(steps.length - 1));
+  on(seek, 'input', () => go(Number(seek.value) - 1));
+  on(document, 'keydown', (event) => {
+    // there these keys have another meaning
+    if (event.target.closest('input, select, textarea, [role=grid]') || event.altKey || event.ctrlKey || event.metaKey || event.shiftKey) return;
     const to = { ArrowRight: at + 1, ArrowLeft: at - 1 }[event.key];
     if (to === undefined) return;
     event.preventDefault();
@@ -147,18 +151,26 @@ export const script = `'use strict';
 
   const open = $('open');
   let isOpen = false;
-  open.addEventListener('click', () => {
+  on(open, 'click', () => {
     isOpen = !isOpen;
-    for (const each of document.querySelectorAll('#ladder details')) each.open = isOpen;
+    for (const each of ladder.querySelectorAll('details')) each.open = isOpen;
     open.textContent = isOpen ? 'Close all' : 'Open all';
   });
   const settle = () => movePacket(steps[at]);
-  ladder.addEventListener('toggle', settle, true);
-  addEventListener('resize', settle);
+  on(ladder, 'toggle', settle, true);
+  on(window, 'resize', settle);
 
   seek.max = steps.length;
   walker.hidden = false;
   packet.hidden = false;
   show(0, true);
-})();
+  return () => {
+    ending.abort();
+    clearTimeout(timer);
+    clearTimeout(swap);
+  };
+}`
+
+export const pageScript = `'use strict';
+(${walkSource})(document);
 `

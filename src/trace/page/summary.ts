@@ -59,21 +59,23 @@ export function timeText(ms: number): string {
   return Number.isNaN(date.getTime()) ? '' : date.toISOString().replace('T', ' ').replace('Z', ' UTC')
 }
 
-function whenText({ sent, madeAtMs }: PageTrace): string {
+export function whenText({ sent, madeAtMs }: PageTrace): string {
   if (sent !== undefined) return timeText(sent.sentAtMs)
   return madeAtMs === undefined
     ? 'no packet was sent'
     : `no packet was sent; the nodes as they were at ${timeText(madeAtMs)}`
 }
 
+/** Who sends to whom, in the middle of a heading. */
+export function endsHtml({ probe, behind }: PageTrace): Markup {
+  return markup`${endHtml(probe.from, 'from')}${arrow}${endHtml(probe.to, 'to')}
+    ${behind && markup`${arrow}${endHtml(behind, 'which is')}`}`
+}
+
 export function headHtml(trace: PageTrace): Markup {
-  const { probe, behind } = trace
   return markup`<header class="top">
     <p class="brand"><span>causeway trace</span><time>${whenText(trace)}</time></p>
-    <h1>
-      ${endHtml(probe.from, 'from')}${arrow}${endHtml(probe.to, 'to')}
-      ${behind && markup`${arrow}${endHtml(behind, 'which is')}`}
-    </h1>
+    <h1>${endsHtml(trace)}</h1>
   </header>`
 }
 

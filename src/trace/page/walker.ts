@@ -22,11 +22,11 @@ export function walkerHtml(): Markup {
   return markup`<section class="walker" id="walker" aria-label="Walk along with the packet" hidden>
     <div class="controls">
       <div class="buttons" role="group" aria-label="Steps">
-        ${button('first', 'First step', icons.first)}
-        ${button('back', 'Step back', icons.back)}
+        ${button('step-first', 'First step', icons.first)}
+        ${button('step-back', 'Step back', icons.back)}
         ${button('play', 'Play', markup`${icons.play}${icons.pause}`)}
-        ${button('forward', 'Step forward', icons.forward)}
-        ${button('last', 'Last step', icons.last)}
+        ${button('step-forward', 'Step forward', icons.forward)}
+        ${button('step-last', 'Last step', icons.last)}
       </div>
       <input type="range" id="seek" min="1" value="1" aria-label="Step">
       <output id="count" for="seek"></output>

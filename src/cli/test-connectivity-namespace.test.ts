@@ -1,0 +1,141 @@
+// The namespace of a connectivity test, with the lab's API server: who may take it, what is removed, what is refused.
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { type ApiClient } from '#/cluster/client.ts'
+import { connect } from '#/cluster/connect.ts'
+import { ApiError } from '#/cluster/errors.ts'
+import { namespacePath, namespacesPath } from '#/cluster/paths.ts'
+import { aliveAnnotation, holderAnnotation, namespaceObject } from '#/connectivity/objects.ts'
+import { holderText } from '#/connectivity/ownership.ts'
+import { TestServer } from '#/lab/api/testing.ts'
+import { writeKubeconfig } from '#/lab/api/kubeconfig.ts'
+import { removeLeftover, removeNamespace, takeNamespace } from './test-connectivity-namespace.ts'
+import { makeObjects } from './test-connectivity-site.ts'
+
+const name = 'causeway-test'
+
+class Api implements AsyncDisposable {
+  readonly said: string[] = []
+  readonly calls = {
+    say: (line: string) => void this.said.push(line),
+    signal: new AbortController().signal,
+    stillMs: 600,
+  }
+  readonly client: ApiClient
+  readonly #server: TestServer
+
+  private constructor(server: TestServer, client: ApiClient) {
+    this.#server = server
+    this.client = client
+  }
+
+  static async start(): Promise<Api> {
+    const server = await TestServer.start()
+    const path = `${server.directory}/kubeconfig`
+    writeKubeconfig(path, { server: server.url, ca: server.certificates.ca, token: server.token, name: 'test' })
+    return new Api(server, await connect({ kubeconfig: path }))
+  }
+
+  async isThere(): Promise<boolean> {
+    const { items } = await this.client.list(namespacesPath())
+    return items.some(({ metadata }) => metadata.name === name)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.client[Symbol.asyncDispose]()
+    await this.#server[Symbol.asyncDispose]()
+  }
+}
+
+/** As a test on another machine makes it. */
+const elsewhere = namespaceObject(name, {
+  [holderAnnotation]: holderText({ host: 'another', boot: 'b', pidNamespace: 'p', pid: 7, started: '1' }),
+  [aliveAnnotation]: '0',
+})
+
+test('a namespace is taken once, and is gone when it is removed', async () => {
+  await using api = await Api.start()
+  const taken = await takeNamespace(api.client, name, api.calls)
+  try {
+    await assert.rejects(
+      takeNamespace(api.client, name, api.calls),
+      new RegExp(`namespace/causeway-test: a connectivity test of process ${process.pid} on \\S+ runs`),
+    )
+  } finally {
+    await taken.remove(api.calls.say)
+  }
+  assert.equal(await api.isThere(), false)
+  assert.deepEqual(api.said, [])
+})
+
+test('one of another machine is left over when nobody renews it', async () => {
+  await using api = await Api.start()
+  await api.client.create(namespacesPath(), elsewhere)
+  assert.equal(await removeLeftover(api.client, name, api.calls), true)
+  assert.deepEqual(api.said, ['namespace/causeway-test was left by an earlier test: it is removed first'])
+  assert.equal(await api.isThere(), false)
+  assert.equal(await removeLeftover(api.client, name, api.calls), false)
+})
+
+test('one that is renewed is in use', async () => {
+  await using api = await Api.start()
+  await api.client.create(namespacesPath(), elsewhere)
+  let beats = 0
+  const timer = setInterval(() => {
+    const annotations = { [aliveAnnotation]: String(++beats) }
+    void api.client.patch(namespacePath(name), { metadata: { annotations } }, 'merge')
+  }, 100)
+  try {
+    await assert.rejects(removeLeftover(api.client, name, api.calls), /test of process 7 on another runs/)
+  } finally {
+    clearInterval(timer)
+  }
+  assert.equal(await api.isThere(), true)
+})
+
+test('one without the label is of somebody else', async () => {
+  await using api = await Api.start()
+  await api.client.create(namespacesPath(), { apiVersion: 'v1', kind: 'Namespace', metadata: { name } })
+  await assert.rejects(takeNamespace(api.client, name, api.calls), /is not of this command.*--namespace NAME/)
+  assert.equal(await api.isThere(), true)
+})
+
+test('only the very namespace is removed, not one that was made in its place', async () => {
+  await using api = await Api.start()
+  const first = await api.client.create(namespacesPath(), elsewhere)
+  await removeNamespace(api.client, first, api.calls.say)
+  await api.client.create(namespacesPath(), elsewhere)
+  await removeNamespace(api.client, first, api.calls.say)
+  assert.equal(await api.isThere(), true)
+})
+
+const forbidden = (what: string): ApiError =>
+  new ApiError('POST https://api/…', {
+    code: 403,
+    reason: 'Forbidden',
+    detail: `${what} is forbidden: User "eve" cannot create resource "${what}" in API group "" in the namespace "${name}"`,
+  })
+
+test('what the API refuses is told with the object, the words of the API and where the rights are', async () => {
+  const refusing = (what: string) =>
+    ({
+      get: async () => Promise.reject(new ApiError('get', { code: 404, reason: 'NotFound', detail: '' })),
+      create: async () => Promise.reject(forbidden(what)),
+    }) as unknown as ApiClient
+  const { signal } = new AbortController()
+  await assert.rejects(
+    takeNamespace(refusing('namespaces'), name, { say: () => {}, signal }),
+    /^TestRefused: namespace\/causeway-test cannot be made: the API refuses it \(403 Forbidden\): .*User "eve" cannot create.*docs\/connectivity\.md/,
+  )
+  const wanted = {
+    namespace: name,
+    nodes: [{ name: 'node-1', addrs: [] }],
+    image: 'i',
+    hasServices: false,
+    hasPolicy: false,
+  }
+  await assert.rejects(
+    makeObjects(refusing('pods'), wanted, signal),
+    /pod\/client-1 cannot be made in namespace\/causeway-test: the API refuses it/,
+  )
+})

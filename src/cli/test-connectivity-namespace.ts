@@ -1,0 +1,199 @@
+// The namespace of a connectivity test: taken while nobody else has it, shown to be alive, removed with all that is in it.
+import { readFileSync, readlinkSync } from 'node:fs'
+import { hostname } from 'node:os'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { type ApiClient } from '#/cluster/client.ts'
+import { ApiError, describe, isApiError } from '#/cluster/errors.ts'
+import { namespacePath, namespacesPath, podPath, podsPath } from '#/cluster/paths.ts'
+import { aliveAnnotation, holderAnnotation, namespaceObject, ownLabel } from '#/connectivity/objects.ts'
+import { type Holder, holderName, holderText, isGoing, isHolderGone, isOwn, pulseOf } from '#/connectivity/ownership.ts'
+import { type KubeObject, type Pod } from '#/model/kubernetes.ts'
+
+const beatMs = 2_000
+/** Several beats: a slow API is not taken for a test that is gone. */
+const usualStillMs = 3 * beatMs
+const pollMs = 250
+/** Pods of nodes that do not answer are then deleted without them. */
+const patienceMs = 15_000
+const goneMs = 60_000
+
+/** What the API refuses, in words that name the object. */
+export class TestRefused extends Error {
+  override name = 'TestRefused'
+}
+
+/** Why something could not be done to an object; rights are those of docs/connectivity.md. */
+export function refused(what: string, error: unknown): Error {
+  if (!(error instanceof ApiError)) return new TestRefused(`${what}: ${describe(error)}`, { cause: error })
+  const { code, reason, detail } = error
+  const rights =
+    code === 403 && /cannot \w+ resource/.test(detail)
+      ? '; docs/connectivity.md has the rights that the test needs'
+      : ''
+  return new TestRefused(`${what}: the API refuses it (${code} ${reason}): ${detail || 'without a word'}${rights}`)
+}
+
+function readOr(read: () => string): string {
+  try {
+    return read().trim()
+  } catch {
+    // no Linux
+    return ''
+  }
+}
+
+/** Field 22 of /proc/PID/stat: the name before it, in parentheses, may have spaces. */
+function startedOf(pid: number): string | undefined {
+  const text = readOr(() => readFileSync(`/proc/${pid}/stat`, 'utf8'))
+  return text === '' ? undefined : text.slice(text.lastIndexOf(')') + 2).split(' ')[19]
+}
+
+function ownHolder(): Holder {
+  return {
+    host: hostname(),
+    boot: readOr(() => readFileSync('/proc/sys/kernel/random/boot_id', 'utf8')),
+    pidNamespace: readOr(() => readlinkSync('/proc/self/ns/pid')),
+    pid: process.pid,
+    started: startedOf(process.pid) ?? '',
+  }
+}
+
+async function found(client: ApiClient, name: string): Promise<KubeObject | undefined> {
+  try {
+    return await client.get(namespacePath(name))
+  } catch (error) {
+    if (isApiError(error, 404)) return undefined
+    throw refused(`namespace/${name} cannot be read`, error)
+  }
+}
+
+/** Deletes pods for whose end their nodes do not vouch. */
+async function forcePods(client: ApiClient, namespace: string): Promise<void> {
+  const { items } = await client.list<Pod>(podsPath(namespace))
+  for (const { metadata } of items) {
+    try {
+      await client.delete(podPath(namespace, metadata.name), { query: { gracePeriodSeconds: '0' } })
+    } catch (error) {
+      if (!isApiError(error, 404)) throw error
+    }
+  }
+}
+
+/** Deletes the namespace with this uid, and waits until it is gone. */
+export async function removeNamespace(
+  client: ApiClient,
+  { metadata: { name, uid } }: KubeObject,
+  say: (line: string) => void,
+): Promise<void> {
+  const startMs = performance.now()
+  try {
+    await client.delete(namespacePath(name), { body: { preconditions: { uid } } })
+  } catch (error) {
+    // somebody else has deleted it, and perhaps made another one
+    if (!isApiError(error, 404) && !isApiError(error, 409)) throw refused(`namespace/${name} cannot be deleted`, error)
+  }
+  for (let isForced = false; ; await sleep(pollMs)) {
+    const left = await found(client, name)
+    if (left === undefined || left.metadata.uid !== uid) return
+    const sinceMs = performance.now() - startMs
+    if (!isForced && sinceMs > patienceMs) {
+      isForced = true
+      say(`namespace/${name}: some pods do not end; they are deleted without their nodes`)
+      await forcePods(client, name)
+    }
+    if (sinceMs > goneMs)
+      throw new TestRefused(
+        `namespace/${name} is still being deleted after ${goneMs / 1000} s; kubectl get namespace ${name} -o yaml says in status.conditions what holds it`,
+      )
+  }
+}
+
+type Calls = {
+  readonly say: (line: string) => void
+  readonly signal: AbortSignal
+  /** How long a namespace that nobody renews is watched before it counts as left over. */
+  readonly stillMs?: number
+}
+
+/** Whether its test still runs: its process is seen, or for a while it is watched whether somebody renews it. */
+async function isInUse(
+  client: ApiClient,
+  namespace: KubeObject,
+  { signal, stillMs = usualStillMs }: Calls,
+): Promise<boolean> {
+  const isGone = isHolderGone(namespace, ownHolder(), startedOf)
+  if (isGone !== undefined) return !isGone
+  const { name, uid } = namespace.metadata
+  const endMs = performance.now() + stillMs
+  while (performance.now() < endMs) {
+    await sleep(pollMs)
+    signal.throwIfAborted()
+    const later = await found(client, name)
+    if (later === undefined || isGoing(later) || later.metadata.uid !== uid) return false
+    if (pulseOf(later) !== pulseOf(namespace)) return true
+  }
+  return false
+}
+
+/** Removes what an earlier test left; rejects where another one runs, or where the namespace is not this command's. True when there was something. */
+export async function removeLeftover(client: ApiClient, name: string, calls: Calls): Promise<boolean> {
+  const namespace = await found(client, name)
+  if (namespace === undefined) return false
+  if (!isOwn(namespace))
+    throw new TestRefused(
+      `namespace/${name} is there and is not of this command: it has no label ${ownLabel.name}=${ownLabel.value}; choose another one with --namespace NAME`,
+    )
+  if (!isGoing(namespace) && (await isInUse(client, namespace, calls)))
+    throw new TestRefused(
+      `namespace/${name}: a connectivity test of ${holderName(namespace)} runs; wait until it is over, or choose another namespace with --namespace NAME`,
+    )
+  calls.say(`namespace/${name} was left by an earlier test: it is removed first`)
+  await removeNamespace(client, namespace, calls.say)
+  return true
+}
+
+/** A namespace that this process holds. */
+export class TestNamespace {
+  readonly name: string
+  readonly #client: ApiClient
+  readonly #object: KubeObject
+  readonly #timer: NodeJS.Timeout
+  #beats = 0
+
+  constructor(client: ApiClient, object: KubeObject) {
+    this.name = object.metadata.name
+    this.#client = client
+    this.#object = object
+    this.#timer = setInterval(() => void this.#beat(), beatMs)
+  }
+
+  async #beat(): Promise<void> {
+    const metadata = { uid: this.#object.metadata.uid, annotations: { [aliveAnnotation]: String(++this.#beats) } }
+    try {
+      await this.#client.patch(namespacePath(this.name), { metadata }, 'merge', {}, { timeoutMs: beatMs })
+    } catch {
+      // the next one may succeed, and what it is for is over when the namespace is gone
+    }
+  }
+
+  async remove(say: (line: string) => void): Promise<void> {
+    clearInterval(this.#timer)
+    await removeNamespace(this.#client, this.#object, say)
+  }
+}
+
+/** Makes the namespace, once nothing of an earlier test is left. */
+export async function takeNamespace(client: ApiClient, name: string, calls: Calls): Promise<TestNamespace> {
+  const annotations = { [holderAnnotation]: holderText(ownHolder()), [aliveAnnotation]: '0' }
+  for (let isSecond = false; ; isSecond = true) {
+    await removeLeftover(client, name, calls)
+    calls.signal.throwIfAborted()
+    try {
+      return new TestNamespace(client, await client.create(namespacesPath(), namespaceObject(name, annotations)))
+    } catch (error) {
+      // another test was quicker, which is found to run in the next turn
+      if (isApiError(error, 409) && !isSecond) continue
+      throw refused(`namespace/${name} cannot be made`, error)
+    }
+  }
+}

@@ -1,0 +1,141 @@
+// Sends the packets of a connectivity test: each is a trace, and one that is lost without a reason is sent once more.
+import { setTimeout as sleep } from 'node:timers/promises'
+import { type AgentOfNode } from '#/api/client.ts'
+import { followed, isWorthAgain, judge, type Told } from '#/connectivity/judge.ts'
+import { type Fault, type Outside, type Probe, type ProbeResult } from '#/connectivity/types.ts'
+import { type FollowedPacket, type PacketEnd } from '#/doctor/types.ts'
+import { Addr, families } from '#/lib/addr.ts'
+import { messageOf } from '#/lib/log.ts'
+import { type End } from '#/trace/verdict.ts'
+import { UsageError } from './args.ts'
+import { followPackets } from './doctor-packets.ts'
+import { askSoon } from './trace-ask.ts'
+import { type TraceOptions, withTrace } from './trace-run.ts'
+import { runSizes } from './trace-sizes.ts'
+
+const answerMs = 6_000
+/** An agent hears of the pods of other nodes from the API, a moment after they are ready. */
+const knownMs = 5_000
+const pauseMs = 300
+
+export type AskedAgents = {
+  /** Those that answer. */
+  readonly agents: ReadonlyMap<string, AgentOfNode>
+  readonly faults: readonly Fault[]
+  /** Nodes with another network. */
+  readonly observed: readonly string[]
+}
+
+/** Asks each agent whether it is there: one that is not would be waited for again and again. */
+export async function askAgents(all: readonly AgentOfNode[]): Promise<AskedAgents> {
+  const asked = await Promise.all(
+    all.map(async (agent) => ({ agent, outcome: await askSoon(agent, 'status', {}, undefined, answerMs) })),
+  )
+  return {
+    agents: new Map(asked.flatMap(({ agent, outcome }) => (outcome.kind === 'answer' ? [[agent.node, agent]] : []))),
+    faults: asked.flatMap(({ agent, outcome }) =>
+      outcome.kind === 'answer' ? [] : [{ subject: `the agent of ${agent.node}`, text: outcome.message }],
+    ),
+    observed: asked.flatMap(({ agent, outcome }) =>
+      outcome.kind === 'answer' && outcome.value.observes !== undefined ? [agent.node] : [],
+    ),
+  }
+}
+
+/** The router to which a node sends what is for nobody that it knows: outside of the cluster, and always there. */
+export async function gatewayOf(agent: AgentOfNode): Promise<Outside[]> {
+  const outcome = await askSoon(agent, 'facts', {}, undefined, answerMs)
+  if (outcome.kind !== 'answer') return []
+  const routes = outcome.value.namespaces[0]?.routes ?? []
+  return families.flatMap((family): Outside[] => {
+    const everything = family === 4 ? '0.0.0.0/0' : '::/0'
+    const hops = routes.filter(({ dst }) => dst === everything).flatMap(({ nextHops }) => nextHops)
+    const addr = hops
+      .flatMap(({ gateway }) => gateway ?? [])
+      .map((each) => Addr.tryParse(each))
+      .find((each) => each?.family === family && !each.isLinkLocal)
+    return addr === undefined ? [] : [{ addr: String(addr), isGuessed: true }]
+  })
+}
+
+const endBehind = ({ pod, addr }: End, node: string): PacketEnd => ({
+  name: pod ?? addr,
+  node,
+  isPod: pod !== undefined,
+})
+
+async function traceOf(agents: readonly AgentOfNode[], probe: Probe): Promise<Told> {
+  const { from, to, target, family, protocol, port, isOfFullSize, via } = probe
+  const options: TraceOptions = {
+    from: from.name,
+    to: target ?? to.name,
+    family,
+    protocol,
+    ...(port !== undefined && { port }),
+    ...(via !== undefined && { isTranslated: true }),
+  }
+  if (isOfFullSize) {
+    const { verdict, fullBytes } = await runSizes(agents, options)
+    return { verdict, ...(fullBytes !== undefined && { fullBytes }) }
+  }
+  return await withTrace(agents, options, async ({ verdict, behind }) => ({
+    verdict,
+    ...(behind?.node !== undefined && { behind: endBehind(behind, behind.node) }),
+  }))
+}
+
+async function sendOnce(agents: ReadonlyMap<string, AgentOfNode>, probe: Probe): Promise<Told> {
+  const { from, to, via = [] } = probe
+  const asked = [...new Set([from.node, to.node, ...via])].flatMap((node) => agents.get(node) ?? [])
+  const untold = (text: string): Told => ({ verdict: { outcome: 'untold', text } })
+  if (!agents.has(from.node)) return untold(`the agent of ${from.node}, which is to send it, does not answer`)
+  const endMs = performance.now() + knownMs
+  for (;;) {
+    try {
+      return await traceOf(asked, probe)
+    } catch (error) {
+      // the agent does not know an end
+      if (!(error instanceof UsageError) || performance.now() > endMs) return untold(messageOf(error))
+      await sleep(pauseMs)
+    }
+  }
+}
+
+export type Sent = { readonly result: ProbeResult; readonly packets: readonly FollowedPacket[] }
+
+async function send(agents: ReadonlyMap<string, AgentOfNode>, probe: Probe): Promise<Sent> {
+  const first = await sendOnce(agents, probe)
+  const once = judge(probe, first, 1)
+  if (!isWorthAgain(once) || !agents.has(probe.from.node)) return { result: once, packets: packetsOf(probe, [first]) }
+  await sleep(pauseMs)
+  const second = await sendOnce(agents, probe)
+  return { result: { ...judge(probe, second, 2), firstText: once.text }, packets: packetsOf(probe, [first, second]) }
+}
+
+/** What is denied on purpose is nothing for doctor. */
+function packetsOf(probe: Probe, told: readonly Told[]): FollowedPacket[] {
+  return probe.expects === 'denial' ? [] : told.flatMap((each) => followed(probe, each) ?? [])
+}
+
+/** Sends all of them, some at a time. */
+export async function sendAll(
+  agents: ReadonlyMap<string, AgentOfNode>,
+  probes: readonly Probe[],
+  { signal, tell }: { signal: AbortSignal; tell: (done: number, all: number) => void },
+): Promise<Sent[]> {
+  let done = 0
+  tell(0, probes.length)
+  const sent = await followPackets(
+    probes,
+    // whoever asked is not here any more to hear of a rejection
+    async (probe): Promise<Sent[]> => {
+      if (signal.aborted) return []
+      const one = await send(agents, probe)
+      tell(++done, probes.length)
+      return [one]
+    },
+    ({ from, to, via = [] }) => [from.node, to.node, ...via].filter((node) => node !== ''),
+  )
+  signal.throwIfAborted()
+  return sent.flat()
+}

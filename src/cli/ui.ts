@@ -1,0 +1,120 @@
+// `causeway ui`: a page of the whole cluster in a browser, served by this command on this computer alone.
+import { randomBytes } from 'node:crypto'
+import { type AgentOfNode } from '#/api/client.ts'
+import { errorCode } from '#/lib/error-code.ts'
+import { messageOf } from '#/lib/log.ts'
+import { type DoctorReport } from '#/ui/contract.ts'
+import { chosenSource, openAccess } from './access/open.ts'
+import { type Source } from './access/source.ts'
+import { type AgentChoice, agentOptions, agentOptionsNote } from './agents.ts'
+import { noMore, options, type OptionTable, UsageError, wholeNumber } from './args.ts'
+import { type Action } from './command.ts'
+import { examine } from './doctor-examine.ts'
+import { doctorJson } from './doctor-json.ts'
+import { complain, print } from './output.ts'
+import { makeTracePrograms } from './set-up.ts'
+import { stopRequested, until } from './signals.ts'
+import { runNamed } from './trace-named.ts'
+import { runSizes } from './trace-sizes.ts'
+import { openAssets } from './ui-assets.ts'
+import { type AgentSource } from './ui/agent-pool.ts'
+import { openInBrowser } from './ui/browser.ts'
+import { Hub } from './ui/hub.ts'
+import { UiServer } from './ui/server.ts'
+import { Traces } from './ui/traces.ts'
+import { version } from './version.ts'
+
+/** The same each time, so that a page that is open finds the command again; nothing else is known to use it. */
+const usualPort = 7316
+const highestPort = 65_535
+const tokenBytes = 32
+
+const { json: _json, ...everywhere } = agentOptions
+
+const uiOptions = {
+  port: {
+    type: 'string',
+    value: 'N',
+    help: 'on which port of 127.0.0.1; 0: any that is free',
+    shownDefault: `${usualPort}, or any`,
+  },
+  open: { type: 'boolean', help: 'open it in the browser of this computer' },
+  ...everywhere,
+} as const satisfies OptionTable
+
+/** Which of several clusters it is has to be seen at once; nothing of the kubeconfig is told but where the server is. */
+async function nameOf(source: Source, { context }: AgentChoice): Promise<string> {
+  if (source.kind === 'lab') return `lab ${source.name}`
+  if (source.kind === 'node') return 'this node'
+  if (source.kubeconfig === undefined) return 'the cluster of this pod'
+  const { loadKubeconfig } = await import('#/cluster/kubeconfig.ts')
+  const { host } = (await loadKubeconfig(source.kubeconfig, context)).server
+  return `cluster ${context === undefined ? host : `${context} (${host})`}`
+}
+
+/** A lab's agents are found in its file, those of a cluster by a list of its pods. */
+async function agentSource(choice: AgentChoice): Promise<AgentSource> {
+  const source = chosenSource(choice)
+  const isCluster = source.kind === 'cluster'
+  return {
+    name: await nameOf(source, choice),
+    open: () => openAccess(choice),
+    maxAgeMs: isCluster ? 30_000 : 1_000,
+    answerMs: isCluster ? 6_000 : 3_000,
+    leastPauseMs: isCluster ? 3_000 : 1_000,
+  }
+}
+
+function portIn(text: string): number {
+  const port = wholeNumber('port', text)
+  if (port > highestPort) throw new UsageError(`--port ${port}: expected up to ${highestPort}`)
+  return port
+}
+
+/** Returns where it listens. Rejects with UsageError when the port that was asked for cannot be had. */
+async function listen(server: UiServer, asked: string | undefined): Promise<string> {
+  const port = asked === undefined ? usualPort : portIn(asked)
+  try {
+    return await server.listen(port)
+  } catch (error) {
+    // another `causeway ui` has the usual one
+    if (asked === undefined && errorCode(error) === 'EADDRINUSE') return await server.listen(0)
+    throw new UsageError(
+      errorCode(error) === 'EADDRINUSE'
+        ? `--port ${port}: another process has it ("ss -ltnp sport = :${port}" tells which); --port 0 takes any that is free`
+        : `--port ${port}: ${messageOf(error)}`,
+    )
+  }
+}
+
+export const uiCommand: Action = {
+  name: 'ui',
+  summary: 'show nodes, ways, traces and what is wrong in a browser, live',
+  about: `It serves a page on this computer alone, to whoever has the address that it prints, and asks agents as long as the page is open. Nothing is installed in the cluster, nothing is loaded from elsewhere, and nothing is changed; a trace that is run from the page sends packets, as causeway trace does.
+
+The address holds a secret of this run: whoever has it sees what you see. Ctrl-C ends it.
+
+${agentOptionsNote}`,
+  options: uiOptions,
+  run: async (args) => {
+    const { values, positionals } = options(args, uiOptions)
+    noMore(positionals)
+    const { port: askedPort, open, ...choice } = values
+    const source = await agentSource(choice)
+    if (chosenSource(choice).kind === 'lab') makeTracePrograms()
+    const stop = stopRequested()
+    const token = randomBytes(tokenBytes).toString('base64url')
+    const diagnosis = async (agents: readonly AgentOfNode[]): Promise<DoctorReport> =>
+      doctorJson(await examine(agents, choice, { isQuiet: true }))
+    await using hub = new Hub({ source, version: version(), examine: diagnosis })
+    // what cannot be found at all is told at once, and not by a page that stays empty
+    await hub.pool.use(() => Promise.resolve())
+    const traces = new Traces(async (agents, asked) => runNamed(agents, choice, asked, runSizes))
+    await using server = new UiServer({ hub, assets: openAssets(), traces, token })
+    const address = `http://${await listen(server, askedPort)}/#token=${token}`
+    print(`${source.name}: ${address}\nCtrl-C ends it`)
+    if (open === true) await openInBrowser(address).catch((error: unknown) => complain(`--open: ${messageOf(error)}`))
+    await until(stop)
+    return 0
+  },
+}

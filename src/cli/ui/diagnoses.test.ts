@@ -1,0 +1,109 @@
+import assert from 'node:assert/strict'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { test } from 'node:test'
+import { type DoctorReport } from '#/ui/contract.ts'
+import { Diagnoses } from './diagnoses.ts'
+import { healthyReport } from './testing/served.ts'
+
+type Run = { readonly finish: (report?: DoctorReport) => void; readonly fail: (error: Error) => void }
+
+class Scene implements Disposable {
+  readonly runs: Run[] = []
+  readonly diagnoses = new Diagnoses({
+    examine: async () => {
+      const { promise, resolve, reject } = Promise.withResolvers<DoctorReport>()
+      this.runs.push({ finish: (report = healthyReport) => resolve(report), fail: reject })
+      return promise
+    },
+    onChange: () => {},
+    settleMs: 20,
+    leastPauseMs: 80,
+  })
+
+  async finish(): Promise<void> {
+    this.runs.at(-1)!.finish()
+    await sleep(1)
+  }
+
+  [Symbol.dispose](): void {
+    this.diagnoses[Symbol.dispose]()
+  }
+}
+
+test('it is made when somebody begins to look, and again when what is wrong has changed and settled', async () => {
+  using scene = new Scene()
+  const { diagnoses, runs } = scene
+  assert.equal(diagnoses.state, undefined)
+  diagnoses.notice('')
+  await sleep(5)
+  assert.equal(diagnoses.state!.state, 'running')
+  await scene.finish()
+  assert.deepEqual([diagnoses.state!.state, diagnoses.state!.report], ['done', healthyReport])
+  diagnoses.notice('')
+  await sleep(150)
+  assert.equal(runs.length, 1)
+  diagnoses.notice('a')
+  await sleep(5)
+  diagnoses.notice('b')
+  assert.equal(runs.length, 1, 'others are about to tell of it')
+  await sleep(40)
+  assert.equal(runs.length, 2)
+  // what it began with was b
+  await scene.finish()
+  diagnoses.notice('b')
+  await sleep(150)
+  assert.equal(runs.length, 2)
+})
+
+test('two that nobody asked for have a pause between them, and who asks does not wait for it', async () => {
+  using scene = new Scene()
+  const { diagnoses, runs } = scene
+  diagnoses.notice('')
+  await sleep(5)
+  await scene.finish()
+  diagnoses.notice('a')
+  await sleep(40)
+  assert.equal(runs.length, 1)
+  diagnoses.ask()
+  assert.equal(runs.length, 2)
+  // one is running: another one begins after it, since it may have looked already
+  diagnoses.ask()
+  diagnoses.ask()
+  assert.equal(runs.length, 2)
+  await scene.finish()
+  assert.equal(runs.length, 3)
+  await scene.finish()
+  assert.equal(runs.length, 3)
+})
+
+test('one that fails says why, and the last one that did not stays', async () => {
+  using scene = new Scene()
+  const { diagnoses, runs } = scene
+  diagnoses.ask()
+  await scene.finish()
+  const { reportMs } = diagnoses.state!
+  diagnoses.ask()
+  assert.deepEqual([diagnoses.state!.state, diagnoses.state!.report], ['running', healthyReport])
+  runs.at(-1)!.fail(new Error('the API server does not answer'))
+  await sleep(1)
+  const { state, message, report } = diagnoses.state!
+  assert.deepEqual([state, message, report], ['failed', 'the API server does not answer', healthyReport])
+  assert.equal(diagnoses.state!.reportMs, reportMs)
+})
+
+test('nobody looks, nothing begins; who looks again sees what is wrong then', async () => {
+  using scene = new Scene()
+  const { diagnoses, runs } = scene
+  diagnoses.notice('a')
+  diagnoses.notice(undefined)
+  await sleep(30)
+  assert.equal(runs.length, 0)
+  diagnoses.notice('a')
+  await sleep(5)
+  await scene.finish()
+  diagnoses.notice(undefined)
+  await sleep(100)
+  diagnoses.notice('a')
+  await sleep(5)
+  assert.equal(runs.length, 2)
+})

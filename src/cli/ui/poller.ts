@@ -1,0 +1,125 @@
+// Asks all agents again and again, as long as somebody looks: one round at a time, and the next one after a pause that grows with what a round takes.
+import { setTimeout as sleep } from 'node:timers/promises'
+import { type AgentOfNode, mostAtOnce, type Outcome } from '#/api/client.ts'
+import { type NodeSummary } from '#/api/schemas/summary.ts'
+import { summaryOfStatus } from '#/api/summary.ts'
+import { messageOf } from '#/lib/log.ts'
+import { type Picture } from '#/ui/picture.ts'
+import { askSoon, isLate } from '../trace-ask.ts'
+import { type AgentPool } from './agent-pool.ts'
+
+/** Answers are shown this often while a long round goes on. */
+const showMs = 500
+
+export type PollerDeps = {
+  readonly pool: AgentPool
+  readonly picture: Picture
+  readonly answerMs: number
+  /** The picture may have changed; `isWhole`: the round is done. */
+  readonly onNews: (askedMs: number, isWhole: boolean) => void
+  /** The agents cannot be found now. */
+  readonly onFailure: (message: string) => void
+  readonly leastPauseMs: number
+}
+
+export type RoundCost = { readonly nodes: number; readonly ms: number }
+
+export class Poller implements AsyncDisposable {
+  readonly #deps: PollerDeps
+  #stop: AbortController | undefined
+  #running: Promise<void> | undefined
+  /** Agents of a release without a short answer, by the place where they are. */
+  readonly #withoutSummary = new Set<string>()
+  /** Nodes that were waited for in vain: they are asked last. */
+  readonly #late = new Set<string>()
+  #lastRound: RoundCost | undefined
+
+  constructor(deps: PollerDeps) {
+    this.#deps = deps
+  }
+
+  get lastRound(): RoundCost | undefined {
+    return this.#lastRound
+  }
+
+  start(): void {
+    if (this.#stop !== undefined) return
+    const stop = new AbortController()
+    this.#stop = stop
+    const before = this.#running ?? Promise.resolve()
+    this.#running = before.then(() => this.#run(stop.signal))
+  }
+
+  /** What is being asked is given up. */
+  stop(): void {
+    this.#stop?.abort()
+    this.#stop = undefined
+  }
+
+  async #run(signal: AbortSignal): Promise<void> {
+    const { pool, onFailure, leastPauseMs } = this.#deps
+    while (!signal.aborted) {
+      const startMs = performance.now()
+      try {
+        await pool.use((agents) => this.#round(agents, signal))
+      } catch (error) {
+        if (!signal.aborted) onFailure(messageOf(error))
+      }
+      const tookMs = performance.now() - startMs
+      await sleep(Math.max(leastPauseMs, tookMs), undefined, { signal }).catch(() => undefined)
+    }
+  }
+
+  async #round(agents: readonly AgentOfNode[], signal: AbortSignal): Promise<void> {
+    const { picture, onNews } = this.#deps
+    const startMs = performance.now()
+    picture.takeNames(agents.map(({ node }) => node))
+    const queue = agents.toSorted((a, b) => Number(this.#late.has(a.node)) - Number(this.#late.has(b.node))).values()
+    const show = setInterval(() => onNews(Date.now(), false), showMs)
+    const work = async (): Promise<void> => {
+      for (const agent of queue) {
+        if (signal.aborted) return
+        await this.#ask(agent, signal)
+      }
+    }
+    try {
+      await Promise.all(Array.from({ length: Math.min(mostAtOnce, agents.length) }, work))
+    } finally {
+      clearInterval(show)
+    }
+    if (signal.aborted) return
+    this.#lastRound = { nodes: agents.length, ms: performance.now() - startMs }
+    onNews(Date.now(), true)
+  }
+
+  async #ask(agent: AgentOfNode, signal: AbortSignal): Promise<void> {
+    const { pool, picture } = this.#deps
+    const outcome = await this.#summaryOf(agent, signal)
+    if (signal.aborted) return
+    if (outcome.kind === 'silence') pool.doubt()
+    if (isLate(outcome)) this.#late.add(agent.node)
+    else this.#late.delete(agent.node)
+    picture.take(agent.node, outcome, Date.now())
+  }
+
+  async #summaryOf(agent: AgentOfNode, signal: AbortSignal): Promise<Outcome<NodeSummary>> {
+    const { answerMs } = this.#deps
+    const { place } = agent.transport
+    if (!this.#withoutSummary.has(place)) {
+      const outcome = await askSoon(agent, 'summary', {}, signal, answerMs)
+      if (outcome.kind !== 'mismatch') return outcome
+    }
+    const status = await askSoon(agent, 'status', {}, signal, answerMs)
+    if (status.kind !== 'answer') {
+      this.#withoutSummary.delete(place)
+      return status
+    }
+    this.#withoutSummary.add(place)
+    return { kind: 'answer', value: summaryOfStatus(status.value) }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.stop()
+    await this.#running
+  }
+}

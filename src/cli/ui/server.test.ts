@@ -1,0 +1,424 @@
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { request as httpRequest, type IncomingHttpHeaders, type IncomingMessage } from 'node:http'
+import { connect } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { text } from 'node:stream/consumers'
+import { test } from 'node:test'
+import { createGunzip, gunzipSync } from 'node:zlib'
+import { type LiveLine, type Matrix, type NodeDetail, type NodeRow, type TraceLine } from '#/ui/contract.ts'
+import { serveUi, type ServedOptions, token } from './testing/served.ts'
+import { SimulatedCluster } from './testing/simulated.ts'
+
+type Asked = {
+  readonly method?: string
+  readonly path?: string
+  readonly headers?: Readonly<Record<string, string>>
+  readonly body?: string
+}
+type Answered = { readonly status: number; readonly headers: IncomingHttpHeaders; readonly text: string }
+
+const bearer = { authorization: `Bearer ${token}` }
+
+async function open(
+  port: number,
+  { method = 'GET', path = '/', headers = {}, body }: Asked = {},
+): Promise<IncomingMessage> {
+  const call = httpRequest({ host: '127.0.0.1', port, method, path, headers, agent: false })
+  call.end(body)
+  const [response] = (await once(call, 'response')) as [IncomingMessage]
+  return response
+}
+
+async function ask(port: number, asked: Asked = {}): Promise<Answered> {
+  const response = await open(port, asked)
+  return { status: response.statusCode ?? 0, headers: response.headers, text: await text(response) }
+}
+
+async function served(options: Partial<ServedOptions> & { cluster?: SimulatedCluster } = {}) {
+  const cluster = options.cluster ?? new SimulatedCluster(3)
+  return { cluster, ...(await serveUi({ agents: () => cluster.agents, ...options })) }
+}
+
+/** The live lines as they come, until the caller has enough. */
+async function* linesOf(response: IncomingMessage): AsyncGenerator<LiveLine, void, void> {
+  const plain = response.headers['content-encoding'] === 'gzip' ? response.pipe(createGunzip()) : response
+  let rest = ''
+  for await (const chunk of plain.setEncoding('utf8') as AsyncIterable<string>) {
+    const lines = `${rest}${chunk}`.split('\n')
+    rest = lines.pop()!
+    for (const line of lines) if (line !== '') yield JSON.parse(line) as LiveLine
+  }
+}
+
+/** What a page knows after these lines. */
+function taken(rows: Map<string, NodeRow>, line: LiveLine): void {
+  if (line.kind === 'all') rows.clear()
+  if (line.kind === 'all') for (const row of line.nodes) rows.set(row.name, row)
+  if (line.kind !== 'nodes') return
+  for (const row of line.changed) rows.set(row.name, row)
+  for (const name of line.gone) rows.delete(name)
+}
+
+const within = { timeout: 20_000 }
+
+test('the page itself needs no token, is whole and says what a browser may do with it', within, async () => {
+  await using ui = await served()
+  const { status, headers, text: body } = await ask(ui.port)
+  assert.equal(status, 200)
+  assert.match(body, /<title>page/)
+  assert.equal(headers['content-type'], 'text/html; charset=utf-8')
+  assert.equal(
+    headers['content-security-policy'],
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+  )
+  assert.equal(headers['x-content-type-options'], 'nosniff')
+  assert.equal(headers['referrer-policy'], 'no-referrer')
+  assert.equal(headers['cross-origin-resource-policy'], 'same-origin')
+  assert.equal(headers['access-control-allow-origin'], undefined)
+  const script = await open(ui.port, { path: '/page.js', headers: { 'accept-encoding': 'gzip' } })
+  assert.equal(script.headers['content-encoding'], 'gzip')
+  const packed = Buffer.concat(await Array.fromAsync(script as AsyncIterable<Buffer>))
+  assert.equal(gunzipSync(packed).length, 3400)
+  const again = await ask(ui.port, { path: '/page.js', headers: { 'if-none-match': script.headers.etag! } })
+  assert.deepEqual([again.status, again.text], [304, ''])
+  for (const path of ['/../server.ts', '/%2e%2e/etc/passwd', '/etc/passwd', '/index.html/', '/page.js/x'])
+    assert.equal((await ask(ui.port, { path })).status, 404, path)
+})
+
+test('data is for who has the token alone, and nothing says how near a wrong one is', within, async () => {
+  await using ui = await served()
+  const paths = ['/api/live', '/api/node/node-1', '/api/pods', '/api/matrix', '/api/policies', '/api/nothing', '/api/']
+  for (const path of paths)
+    for (const headers of [
+      {},
+      { authorization: 'Bearer ' },
+      { authorization: token },
+      { authorization: `Bearer ${token}x` },
+      { authorization: `Basic ${token}` },
+      { cookie: `token=${token}` },
+    ]) {
+      const { status, text: body } = await ask(ui.port, { path: `${path}?token=${token}`, headers })
+      assert.equal(status, 401, path)
+      assert.match((JSON.parse(body) as { message: string }).message, /token/)
+    }
+  const { status, headers } = await ask(ui.port, { path: '/api/pods?q=web', headers: bearer })
+  assert.equal(status, 200)
+  assert.equal(headers['cache-control'], 'no-store')
+})
+
+test('another host, another page and another form of request are refused, with the token too', within, async () => {
+  await using ui = await served()
+  const { port } = ui
+  const at = (headers: Record<string, string>, path = '/api/pods'): Promise<number> =>
+    ask(port, { path, headers: { ...bearer, ...headers } }).then(({ status }) => status)
+  for (const host of [`127.0.0.1:${port}`, `localhost:${port}`, `[::1]:${port}`, `LOCALHOST:${port}`])
+    assert.equal(await at({ host }), 200, host)
+  for (const host of [
+    '127.0.0.1',
+    'evil.example',
+    `evil.example:${port}`,
+    `127.0.0.1:${port + 1}`,
+    `127.0.0.1:${port}.`,
+  ])
+    for (const path of ['/', '/api/pods']) assert.equal(await at({ host }, path), 403, host)
+  assert.equal(await at({ origin: `http://127.0.0.1:${port}` }), 200)
+  for (const origin of ['null', 'http://evil.example', `https://127.0.0.1:${port}`, `http://localhost:${port}`])
+    assert.equal(await at({ origin }), 403, origin)
+  assert.equal(await at({ 'sec-fetch-site': 'same-origin' }), 200)
+  for (const site of ['cross-site', 'same-site', 'none']) assert.equal(await at({ 'sec-fetch-site': site }), 403, site)
+  const target = await ask(port, {
+    path: `http://evil.example/api/pods`,
+    headers: { ...bearer, host: `127.0.0.1:${port}` },
+  })
+  assert.equal(target.status, 400)
+})
+
+test('methods and bodies are exact and bounded', within, async () => {
+  await using ui = await served()
+  const { port } = ui
+  const statusOf = async (asked: Asked): Promise<number> =>
+    (await ask(port, { ...asked, headers: { ...bearer, ...asked.headers } })).status
+  for (const method of ['HEAD', 'POST', 'PUT', 'DELETE', 'OPTIONS', 'TRACE', 'PATCH']) {
+    assert.equal(await statusOf({ method }), 405, method)
+    assert.equal(await statusOf({ method, path: '/api/pods' }), 405, method)
+  }
+  assert.equal(await statusOf({ path: '/api/doctor' }), 405)
+  assert.equal(await statusOf({ path: '/api/trace' }), 405)
+  const trace = { method: 'POST', path: '/api/trace' }
+  const json = { 'content-type': 'application/json' }
+  assert.equal(await statusOf({ ...trace, body: '{}', headers: { 'content-type': 'text/plain' } }), 415)
+  assert.equal(
+    await statusOf({ ...trace, body: 'from=a', headers: { 'content-type': 'application/x-www-form-urlencoded' } }),
+    415,
+  )
+  assert.equal(await statusOf({ ...trace, body: 'a'.repeat(5000), headers: json }), 413)
+  for (const body of [
+    '',
+    '{',
+    '[]',
+    'null',
+    '{"from":"a"}',
+    '{"from":1,"to":"b"}',
+    '{"from":"a","to":"b","family":5}',
+    '{"from":"a","to":"b","sizeBytes":0.5}',
+    '{"from":"a","to":"b:99999"}',
+    '{"from":"a","to":"b:80","protocol":"icmp"}',
+  ])
+    assert.equal(await statusOf({ ...trace, body, headers: json }), 400, body)
+  for (const path of [
+    '/api/node/',
+    '/api/node/a/b',
+    '/api/node',
+    '/api/toString',
+    '/api/__proto__',
+    '/api/node/nowhere',
+  ])
+    assert.equal(await statusOf({ path }), 404, path)
+  assert.equal(await statusOf({ path: '/api/node/%ff' }), 400)
+  assert.equal(await statusOf({ path: '/api/crossing?from=node-1' }), 400)
+  assert.equal(await statusOf({ path: `/api/pods?q=${'a'.repeat(400)}` }), 400)
+  assert.equal(await statusOf({ path: `/api/pods?q=${'a'.repeat(9000)}` }), 431)
+})
+
+test('neither a WebSocket nor a tunnel is opened', within, async () => {
+  await using ui = await served()
+  for (const head of [
+    `GET /api/live HTTP/1.1\r\nHost: 127.0.0.1:${ui.port}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: x\r\nSec-WebSocket-Version: 13\r\n\r\n`,
+    `CONNECT evil.example:443 HTTP/1.1\r\nHost: evil.example:443\r\n\r\n`,
+  ]) {
+    const socket = connect(ui.port, '127.0.0.1')
+    socket.end(head)
+    assert.equal(await text(socket), '')
+  }
+})
+
+test('agents are asked as long as a page is open, and the page is told what changes', within, async () => {
+  const cluster = new SimulatedCluster(3)
+  await using ui = await served({ cluster })
+  await sleep(100)
+  assert.equal(cluster.asked, 0)
+  const response = await open(ui.port, { path: '/api/live', headers: { ...bearer, 'accept-encoding': 'gzip' } })
+  assert.equal(response.headers['content-encoding'], 'gzip')
+  const rows = new Map<string, NodeRow>()
+  let kinds = ''
+  let step = 0
+  for await (const line of linesOf(response)) {
+    taken(rows, line)
+    kinds += line.kind === 'all' ? 'A' : ''
+    const states = [...rows.values()].map(({ state }) => state)
+    if (step === 0 && states.length === 3 && states.every((each) => each === 'ready')) {
+      assert.equal(rows.get('node-1')!.rack, 'rack 1')
+      cluster.cut('node-1', 'node-2')
+      step++
+    } else if (step === 1 && rows.get('node-1')!.problems.length === 1) {
+      assert.equal(rows.get('node-1')!.state, 'ready with problems')
+      assert.equal(rows.get('node-1')!.pairs[0]!.state, 'broken')
+      cluster.node('node-3').isSilent = true
+      step++
+    } else if (step === 2 && rows.get('node-3')!.state === 'silent') {
+      const { why, heardMs, podCIDRs } = rows.get('node-3')!
+      assert.match(why!, /does not run/)
+      assert.ok(heardMs! > Date.now() - 10_000)
+      assert.deepEqual(podCIDRs, cluster.node('node-3').podCIDR.split(' '))
+      cluster.node('node-3').isSilent = false
+      step++
+    } else if (step === 3 && rows.get('node-3')!.state === 'ready') break
+  }
+  assert.equal(kinds, 'A')
+  response.destroy()
+  await sleep(300)
+  const asked = cluster.asked
+  await sleep(200)
+  assert.equal(cluster.asked, asked, 'no page, no requests')
+})
+
+test('rows that do not change are not sent again, though round trips differ each time', within, async () => {
+  await using ui = await served({ cluster: new SimulatedCluster(5) })
+  const response = await open(ui.port, { path: '/api/live', headers: bearer })
+  let [rounds, changed] = [0, 0]
+  for await (const line of linesOf(response)) {
+    if (line.kind !== 'nodes') continue
+    if (++rounds > 3) changed += line.changed.length
+    if (rounds === 10) break
+  }
+  response.destroy()
+  assert.equal(changed, 0)
+})
+
+test('nodes that come and go do so on the page', within, async () => {
+  const cluster = new SimulatedCluster(3)
+  let agents = cluster.agents.slice(0, 2)
+  await using ui = await served({ cluster, agents: () => agents })
+  const response = await open(ui.port, { path: '/api/live', headers: bearer })
+  const rows = new Map<string, NodeRow>()
+  for await (const line of linesOf(response)) {
+    taken(rows, line)
+    const names = [...rows.keys()].join()
+    if (names === 'node-1,node-2') agents = cluster.agents.slice(1)
+    else if (!rows.has('node-1') && rows.has('node-3')) break
+  }
+  response.destroy()
+})
+
+test('what cannot be found is told, and what was known stays', within, async () => {
+  const cluster = new SimulatedCluster(2)
+  let isAway = false
+  const away = (): SimulatedCluster['agents'] => {
+    if (isAway) throw new Error('the API server does not answer')
+    return cluster.agents
+  }
+  await using ui = await served({ cluster, agents: away })
+  const response = await open(ui.port, { path: '/api/live', headers: bearer })
+  const rows = new Map<string, NodeRow>()
+  let isTold = false
+  for await (const line of linesOf(response)) {
+    taken(rows, line)
+    if (rows.get('node-2')?.state === 'ready' && !isTold) isAway = true
+    if (line.kind === 'failure') {
+      assert.match(line.message, /the API server does not answer/)
+      isTold = true
+      const other = await open(ui.port, { path: '/api/live', headers: bearer })
+      for await (const first of linesOf(other)) {
+        assert.ok(first.kind === 'all')
+        assert.equal(first.nodes.length, 2)
+        assert.match(first.failure!, /does not answer/)
+        break
+      }
+      other.destroy()
+      isAway = false
+    } else if (isTold && line.kind === 'nodes') break
+  }
+  response.destroy()
+})
+
+test(
+  'for a page that does not read nothing is kept, and has the newest state when it reads again',
+  within,
+  async () => {
+    const cluster = new SimulatedCluster(400)
+    await using ui = await served({ cluster })
+    const slow = await open(ui.port, { path: '/api/live', headers: bearer })
+    const rows = new Map<string, NodeRow>()
+    const lines = linesOf(slow)
+    // the first line is read, and then nothing for many rounds in which everything changes
+    taken(rows, (await lines.next()).value as LiveLine)
+    slow.pause()
+    const other = await open(ui.port, { path: '/api/live', headers: bearer })
+    let rounds = 0
+    for await (const line of linesOf(other)) {
+      if (line.kind === 'nodes') rounds++
+      for (const sim of cluster.nodes)
+        sim.extraProblems = [
+          { code: 'CW0000', object: `round/${rounds}`, message: 'x'.repeat(4000), how: '', remedy: '' },
+        ]
+      if (rounds === 30) break
+    }
+    other.destroy()
+    for (const sim of cluster.nodes) sim.extraProblems = []
+    let read = 0
+    for await (const line of lines) {
+      read += JSON.stringify(line).length
+      taken(rows, line)
+      if ([...rows.values()].filter(({ state, problems }) => state === 'ready' && problems.length === 0).length === 400)
+        break
+    }
+    // what the kernel's buffers hold, and one state: all rounds have 50 MB
+    assert.ok(read < 16 << 20, `${read} bytes were kept for it`)
+    slow.destroy()
+  },
+)
+
+test('of pages, connections and traces there are as many as may be', within, async () => {
+  const finish = Promise.withResolvers<never>()
+  await using ui = await served({ trace: () => finish.promise })
+  const pages = await Promise.all(
+    Array.from({ length: 16 }, () => open(ui.port, { path: '/api/live', headers: bearer })),
+  )
+  assert.ok(pages.every(({ statusCode }) => statusCode === 200))
+  assert.equal((await ask(ui.port, { path: '/api/live', headers: bearer })).status, 429)
+  const trace = {
+    method: 'POST',
+    path: '/api/trace',
+    body: '{"from":"a","to":"b"}',
+    headers: { ...bearer, 'content-type': 'application/json' },
+  }
+  const running = [ask(ui.port, trace), ask(ui.port, trace)]
+  await sleep(100)
+  assert.equal((await ask(ui.port, trace)).status, 429)
+  finish.reject(new Error('it is over'))
+  for (const { status, text: body } of await Promise.all(running)) {
+    assert.equal(status, 200)
+    assert.deepEqual(
+      body
+        .split('\n')
+        .filter(Boolean)
+        .map((line) => JSON.parse(line) as TraceLine),
+      [{ kind: 'refused', message: 'it is over' }],
+    )
+  }
+  for (const page of pages) page.destroy()
+  await sleep(100)
+  const again = await open(ui.port, { path: '/api/live', headers: bearer })
+  assert.equal(again.statusCode, 200)
+  again.destroy()
+})
+
+test('what is asked of one node, of two and of all is what agents answer', within, async () => {
+  const cluster = new SimulatedCluster(100)
+  await using ui = await served({ cluster })
+  const get = async <T>(path: string): Promise<T> => {
+    const { status, text: body } = await ask(ui.port, { path, headers: bearer })
+    assert.equal(status, 200, body)
+    return JSON.parse(body) as T
+  }
+  const detail = await get<NodeDetail>('/api/node/node-7')
+  assert.equal(detail.status!.verdicts.length, 99)
+  assert.deepEqual(
+    detail.silences.map(({ what }) => what),
+    ['bgpPeers', 'datapath', 'ipam'],
+  )
+  const crossing = await get<{ words: string[]; there: { verdicts: unknown[]; probes: unknown[] } }>(
+    '/api/crossing?from=node-1&to=node-2',
+  )
+  assert.deepEqual([crossing.there.verdicts.length, crossing.there.probes.length], [1, 1])
+  assert.match(
+    crossing.words[0]!,
+    /^from node-1 to pods of node-2: IPv4 natively by .* on eth0, up to 1500 bytes: .*; its probes there are answered$/,
+  )
+  const matrix = await get<Matrix>('/api/matrix?nodes=node-1,node-2,node-80')
+  assert.deepEqual(matrix, { nodes: ['node-1', 'node-2', 'node-80'], rows: ['=nv', 'n=v', 'vv='], left: 0 })
+  cluster.node('node-2').isSilent = true
+  assert.match((await get<NodeDetail>('/api/node/node-2')).silences[0]!.why, /does not run/)
+  assert.deepEqual((await get<Matrix>('/api/matrix?nodes=node-1,node-2')).rows, ['=n', '?='])
+})
+
+test('an agent of an earlier release is shown by its status', within, async () => {
+  const cluster = new SimulatedCluster(2)
+  cluster.node('node-1').isOld = true
+  await using ui = await served({ cluster })
+  const response = await open(ui.port, { path: '/api/live', headers: bearer })
+  const rows = new Map<string, NodeRow>()
+  for await (const line of linesOf(response)) {
+    taken(rows, line)
+    if ([...rows.values()].filter(({ state }) => state === 'ready').length === 2) break
+  }
+  assert.equal(rows.get('node-1')!.version, 'of an earlier release')
+  assert.deepEqual(rows.get('node-1')!.crossings, { vxlan: 0, native: 1, none: 0 })
+  response.destroy()
+})
+
+test('a node that hangs holds up no other for longer than its limit', within, async () => {
+  const cluster = new SimulatedCluster(3)
+  cluster.node('node-2').hangs = true
+  await using ui = await served({ cluster })
+  const response = await open(ui.port, { path: '/api/live', headers: bearer })
+  const rows = new Map<string, NodeRow>()
+  for await (const line of linesOf(response)) {
+    taken(rows, line)
+    if (rows.get('node-2')?.state === 'silent') break
+  }
+  assert.match(rows.get('node-2')!.why!, /does not answer within 0.5 s/)
+  assert.equal(rows.get('node-3')!.state, 'ready')
+  response.destroy()
+})

@@ -1,0 +1,83 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { type Outcome, type Verdict } from '#/trace/verdict.ts'
+import { followed, isWorthAgain, judge } from './judge.ts'
+import { resultOfFaults, resultOfProbes } from './results.ts'
+import { probe } from './testing.ts'
+
+const verdict = (outcome: Outcome, besides: Partial<Verdict> = {}): Verdict => ({ outcome, text: outcome, ...besides })
+const stateOf = (outcome: Outcome, besides: Partial<Verdict> = {}, asked = probe): string =>
+  judge(asked, { verdict: verdict(outcome, besides) }, 1).state
+
+test('an answer is an answer, also that nothing listens', () => {
+  assert.equal(stateOf('answered'), 'passed')
+  assert.equal(stateOf('closed'), 'passed')
+  for (const outcome of ['refused', 'not-sent', 'lost', 'unanswered', 'answer-lost'] as const)
+    assert.equal(stateOf(outcome), 'failed', outcome)
+  assert.equal(stateOf('untold'), 'unknown')
+})
+
+test('what a policy denies must not arrive', () => {
+  const denied = { ...probe, expects: 'denial' } as const
+  assert.equal(stateOf('lost', { kind: 'policy' }, denied), 'passed')
+  for (const outcome of ['answered', 'closed', 'taken'] as const) {
+    const result = judge(denied, { verdict: verdict(outcome) }, 1)
+    assert.equal(result.state, 'failed')
+    assert.match(result.text, /a NetworkPolicy denies it, and it arrived/)
+  }
+  const lost = judge(denied, { verdict: verdict('lost') }, 1)
+  assert.deepEqual([lost.state, lost.isByChance], ['passed', true])
+  assert.match(
+    resultOfProbes('policy-deny', [lost], 1).text,
+    /did not arrive, 1 of them for another reason than a policy/,
+  )
+  assert.equal(stateOf('untold', {}, denied), 'unknown')
+})
+
+test('one of full size passes only if it was sent and answered', () => {
+  const large = { ...probe, protocol: 'icmp', isOfFullSize: true } as const
+  assert.equal(stateOf('answered', {}, large), 'unknown')
+  assert.equal(judge(large, { verdict: verdict('answered'), fullBytes: 1450 }, 1).state, 'passed')
+})
+
+test('what a trace blames comes with its code and remedy; then there is no second try', () => {
+  const result = judge(probe, { verdict: verdict('lost', { code: 'CW7001', remedy: 'mend it' }) }, 1)
+  assert.deepEqual([result.code, result.remedy, isWorthAgain(result)], ['CW7001', 'mend it', false])
+  assert.equal(isWorthAgain(judge(probe, { verdict: verdict('lost') }, 1)), true)
+  assert.equal(isWorthAgain(judge(probe, { verdict: verdict('answered') }, 1)), false)
+})
+
+test('doctor is told of the end behind a Service', () => {
+  const toService = { ...probe, to: { name: 'Service a/b', node: '', isPod: false } }
+  assert.equal(followed(toService, { verdict: verdict('lost') }), undefined)
+  assert.deepEqual(followed(toService, { verdict: verdict('lost'), behind: probe.to })?.to, probe.to)
+})
+
+const left = { last: { node: 'node-1', device: 'eth0', place: 'transmit', isExpected: true } } as const
+
+test('that a guessed router does not answer shows nothing; that packets do not come to it does', () => {
+  const guess = { ...probe, to: { name: '172.30.1.1', node: '', isPod: false }, isGuess: true } as const
+  const silent = judge(guess, { verdict: verdict('lost', left) }, 1)
+  assert.equal(silent.state, 'unknown')
+  const result = resultOfProbes('outside', [silent], 1)
+  assert.equal(result.state, 'skipped')
+  assert.match(result.text, /router 172\.30\.1\.1 answers none/)
+  const stuck = judge(guess, { verdict: verdict('not-sent') }, 1)
+  assert.equal(resultOfProbes('outside', [silent, stuck], 1).state, 'failed')
+  const asked = judge({ ...probe, to: guess.to }, { verdict: verdict('lost', left) }, 1)
+  assert.equal(asked.state, 'failed')
+})
+
+test('a scenario passes only if all of it did what it should', () => {
+  const good = judge(probe, { verdict: verdict('answered') }, 1)
+  const again = judge(probe, { verdict: verdict('answered') }, 2)
+  const unknown = judge(probe, { verdict: verdict('untold') }, 1)
+  assert.equal(resultOfProbes('pod-to-pod', [good, good], 1).state, 'passed')
+  assert.match(resultOfProbes('pod-to-pod', [good, again], 1).text, /^2 of 2 .*1 of them only when sent again$/)
+  assert.equal(resultOfProbes('pod-to-pod', [good, unknown], 1).state, 'failed')
+  const fault = { subject: 'pod a', text: 'no' }
+  const of = (faults: readonly (typeof fault)[]) =>
+    resultOfFaults('pods-start', { all: 4, noun: 'pod', what: 'are ready', faults }, 1)
+  assert.deepEqual([of([]).state, of([]).text], ['passed', '4 pods are ready'])
+  assert.deepEqual([of([fault]).state, of([fault]).text], ['failed', '3 of 4 pods are ready'])
+})

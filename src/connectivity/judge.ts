@@ -1,0 +1,75 @@
+// Whether a packet did what it should. Pure.
+import { blamedCode } from '#/doctor/losses.ts'
+import { type FollowedPacket, type PacketEnd } from '#/doctor/types.ts'
+import { type Verdict } from '#/trace/verdict.ts'
+import { type Probe, type ProbeResult } from './types.ts'
+
+/** What a trace says. */
+export type Told = {
+  readonly verdict: Verdict
+  /** The largest packet that was answered, where one of full size was sent. */
+  readonly fullBytes?: number
+  /** The end to which the destination was translated. */
+  readonly behind?: PacketEnd
+}
+
+const arrivedOutcomes = new Set<Verdict['outcome']>(['answered', 'closed'])
+
+type Judgement = Pick<ProbeResult, 'state' | 'text' | 'isByChance'>
+
+function judgeDenial({ outcome, text, kind }: Verdict): Judgement {
+  if (outcome === 'untold') return { state: 'unknown', text }
+  // who answers has it, and so has a process that does not answer
+  if (arrivedOutcomes.has(outcome) || outcome === 'taken')
+    return { state: 'failed', text: `a NetworkPolicy denies it, and it arrived: ${text}` }
+  return kind === 'policy'
+    ? { state: 'passed', text }
+    : { state: 'passed', text: `it did not arrive, and no policy has dropped it: ${text}`, isByChance: true }
+}
+
+function judgeArrival({ isOfFullSize, isGuess }: Probe, { verdict, fullBytes }: Told): Judgement {
+  const { outcome, text } = verdict
+  if (outcome === 'untold') return { state: 'unknown', text }
+  if (arrivedOutcomes.has(outcome)) {
+    if (isOfFullSize !== true) return { state: 'passed', text }
+    if (fullBytes !== undefined) return { state: 'passed', text: `${fullBytes} bytes: ${text}` }
+    return {
+      state: 'unknown',
+      text: `a small packet is answered; what becomes of one of full size is not told: ${text}`,
+    }
+  }
+  // it left the cluster, and whoever was guessed to answer there does not
+  const hasLeft = verdict.last?.place === 'transmit' && verdict.last.pod === undefined && verdict.drop === undefined
+  return isGuess === true && hasLeft ? { state: 'unknown', text } : { state: 'failed', text }
+}
+
+/** The packet as doctor takes it; undefined for one whose other end doctor does not know. */
+export function followed(
+  { from, to: asked, family, protocol }: Probe,
+  { verdict, fullBytes, behind }: Told,
+): FollowedPacket | undefined {
+  const to = behind ?? asked
+  if (to.node === '') return undefined
+  return { from, to, family, protocol, verdict, ...(fullBytes !== undefined && { fullBytes }) }
+}
+
+export function judge(probe: Probe, told: Told, tries: number): ProbeResult {
+  const { verdict } = told
+  const judgement = probe.expects === 'denial' ? judgeDenial(verdict) : judgeArrival(probe, told)
+  const code = blamedCode({ ...probe, verdict })
+  const isBad = judgement.state !== 'passed'
+  return {
+    probe,
+    ...judgement,
+    outcome: verdict.outcome,
+    ...(isBad && code !== undefined && { code }),
+    ...(isBad && verdict.remedy !== undefined && { remedy: verdict.remedy }),
+    tries,
+  }
+}
+
+/** Whether it is worth another try: nobody says why the packet was lost, so perhaps only some are. */
+export function isWorthAgain({ state, code, remedy, probe, outcome }: ProbeResult): boolean {
+  if (state === 'passed' || probe.isGuess === true) return false
+  return outcome === 'untold' || (code === undefined && remedy === undefined)
+}

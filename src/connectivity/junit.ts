@@ -1,0 +1,63 @@
+// A connectivity test for whoever reads JUnit's XML: a suite for each scenario, a case for each packet. Pure.
+import { faultOf, probeText } from './text.ts'
+import { type Fault, type ScenarioResult } from './types.ts'
+
+const escapes: Readonly<Record<string, string>> = {
+  '&': '&amp;',
+  '<': '&lt;',
+  '>': '&gt;',
+  '"': '&quot;',
+  '\n': '&#10;',
+}
+
+/** XML 1.0 has no way to write most control characters. */
+function escaped(text: string): string {
+  return text
+    .toWellFormed()
+    .replaceAll(/[^\P{Cc}\n]|[\ufffe\uffff]/gu, '\ufffd')
+    .replaceAll(/[&<>"\n]/g, (char) => escapes[char]!)
+}
+
+const seconds = (ms: number): string => (ms / 1000).toFixed(3)
+
+function failure({ text, code, remedy, consequences = [] }: Fault): string {
+  const more = [...(remedy === undefined ? [] : [`remedy: ${remedy}`]), ...consequences.map((each) => `so: ${each}`)]
+  const type = code === undefined ? 'packet' : code
+  return `<failure type="${type}" message="${escaped(code === undefined ? text : `${code} ${text}`)}">${escaped([text, ...more].join('\n'))}</failure>`
+}
+
+function testCase(suite: string, name: string, body = ''): string {
+  const start = `    <testcase classname="connectivity.${suite}" name="${escaped(name)}"`
+  return body === '' ? `${start}/>` : `${start}>${body}</testcase>`
+}
+
+function suiteOf({ name, state, text, probes, faults, ms }: ScenarioResult): string {
+  const cases = [
+    ...probes.map((result) =>
+      testCase(
+        name,
+        probeText(result.probe),
+        state === 'skipped'
+          ? `<skipped message="${escaped(result.text)}"/>`
+          : result.state === 'passed'
+            ? ''
+            : failure(faultOf(result)),
+      ),
+    ),
+    ...faults.map((fault) => testCase(name, fault.subject, failure(fault))),
+  ]
+  // what has no packets passes, or is skipped, as a whole
+  if (cases.length === 0)
+    cases.push(testCase(name, name, state === 'skipped' ? `<skipped message="${escaped(text)}"/>` : ''))
+  const failures = state === 'skipped' ? 0 : faults.length + probes.filter((each) => each.state !== 'passed').length
+  const skipped = state === 'skipped' ? cases.length : 0
+  return [
+    `  <testsuite name="${name}" tests="${cases.length}" failures="${failures}" errors="0" skipped="${skipped}" time="${seconds(ms)}">`,
+    ...cases,
+    '  </testsuite>',
+  ].join('\n')
+}
+
+export function junitText(results: readonly ScenarioResult[]): string {
+  return `<?xml version="1.0" encoding="UTF-8"?>\n<testsuites name="causeway test connectivity">\n${results.map(suiteOf).join('\n')}\n</testsuites>\n`
+}

@@ -1,0 +1,30 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { holderAnnotation, namespaceObject } from './objects.ts'
+import { type Holder, holderName, holderText, isHolderGone, isOwn } from './ownership.ts'
+
+const self: Holder = { host: 'here', boot: 'b1', pidNamespace: 'p1', pid: 7, started: '100' }
+const of = (holder: Partial<Holder>) =>
+  namespaceObject('causeway-test', { [holderAnnotation]: holderText({ ...self, pid: 5, ...holder }) })
+const running = (started: string | undefined) => () => started
+
+test('a namespace is this command’s by its label', () => {
+  assert.equal(isOwn(of({})), true)
+  assert.equal(isOwn({ metadata: { name: 'causeway-test', labels: { app: 'web' } } }), false)
+})
+
+test('on one machine it is seen whether the process is there, also when its number was used again', () => {
+  assert.equal(isHolderGone(of({}), self, running('100')), false)
+  assert.equal(isHolderGone(of({}), self, running(undefined)), true)
+  assert.equal(isHolderGone(of({}), self, running('200')), true)
+  assert.equal(isHolderGone(of({ boot: 'b0' }), self, running('100')), true)
+})
+
+test('of another machine, or of what cannot be read, nothing is known', () => {
+  assert.equal(isHolderGone(of({ host: 'there' }), self, running(undefined)), undefined)
+  assert.equal(isHolderGone(of({ pidNamespace: 'p2' }), self, running(undefined)), undefined)
+  const broken = namespaceObject('causeway-test', { [holderAnnotation]: '{' })
+  assert.equal(isHolderGone(broken, self, running(undefined)), undefined)
+  assert.equal(holderName(broken), 'somebody')
+  assert.equal(holderName(of({})), 'process 5 on here')
+})

@@ -1,0 +1,54 @@
+// Whose a namespace is that is there already, and whether its test still runs. Pure.
+import { annotationsOf, type KubeObject, labelsOf } from '#/model/kubernetes.ts'
+import { aliveAnnotation, holderAnnotation, ownLabel } from './objects.ts'
+
+/** A process, so that another one of the same machine can see whether it is still there. */
+export type Holder = {
+  readonly host: string
+  /** Changes with every boot. */
+  readonly boot: string
+  /** The namespace of processes, in which the number counts. */
+  readonly pidNamespace: string
+  readonly pid: number
+  /** When it was started, as the kernel writes it: numbers are used again. */
+  readonly started: string
+}
+
+export const holderText = (holder: Holder): string => JSON.stringify(holder)
+
+function holderIn(text: string | undefined): Partial<Record<keyof Holder, unknown>> {
+  try {
+    const value: unknown = JSON.parse(text ?? '{}')
+    return typeof value === 'object' && value !== null ? value : {}
+  } catch {
+    return {}
+  }
+}
+
+/** Whether this command made it. */
+export const isOwn = (namespace: KubeObject): boolean => labelsOf(namespace)[ownLabel.name] === ownLabel.value
+
+export const isGoing = ({ metadata }: KubeObject): boolean => metadata.deletionTimestamp !== undefined
+
+/** By what it is seen whether the test still runs. */
+export const pulseOf = (namespace: KubeObject): string => annotationsOf(namespace)[aliveAnnotation] ?? ''
+
+/**
+ * Whether the process that made it is gone, as far as that can be seen from here; undefined: it cannot. `self` is this process, `startedOf` says
+ * when a process of this machine was started, undefined for one that is not there.
+ */
+export function isHolderGone(
+  namespace: KubeObject,
+  self: Holder,
+  startedOf: (pid: number) => string | undefined,
+): boolean | undefined {
+  const { host, boot, pidNamespace, pid, started } = holderIn(annotationsOf(namespace)[holderAnnotation])
+  if (host !== self.host || pidNamespace !== self.pidNamespace || typeof pid !== 'number') return undefined
+  return boot !== self.boot || startedOf(pid) !== started
+}
+
+/** Who runs the test, for people. */
+export function holderName(namespace: KubeObject): string {
+  const { host, pid } = holderIn(annotationsOf(namespace)[holderAnnotation])
+  return typeof host === 'string' ? `process ${String(pid)} on ${host}` : 'somebody'
+}

@@ -1,0 +1,114 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { type PeerWay } from '#/api/schemas/peers.ts'
+import { type EndpointStatus, type VerdictStatus } from '#/api/schemas/status.ts'
+import { crossingOf, matrixNodes, matrixRow, sideOf } from './crossing.ts'
+
+const verdict = (node: string, more: Partial<VerdictStatus> = {}): VerdictStatus => ({
+  podCIDR: '10.244.2.0/24',
+  node,
+  way: 'vxlan',
+  reason: 'the routing is vxlan',
+  mtuBytes: 1450,
+  tunnel: { src: '172.30.1.11', dst: '172.30.1.12', gateway: '10.244.2.0' },
+  ...more,
+})
+
+const probe = (node: string, more: Partial<PeerWay> = {}): PeerWay => ({
+  node,
+  path: 'pod',
+  family: 4,
+  dst: '10.244.2.1',
+  way: 'vxlan',
+  state: 'ok',
+  sinceMs: 0,
+  windowMs: 60_000,
+  small: { sizeBytes: 84, sent: 60, answered: 60 },
+  ...more,
+})
+
+const endpoint = (pod: string, state: EndpointStatus['state']): EndpointStatus => ({
+  pod,
+  containerId: 'c',
+  ifName: 'eth0',
+  hostDevice: 'cwv1',
+  addrs: [],
+  state,
+  datapath: 'ebpf',
+})
+
+test('both nodes say how packets cross, and why, in words too', () => {
+  const verdicts = [
+    verdict('b'),
+    verdict('b', {
+      podCIDR: 'fd10::/64',
+      way: 'native',
+      reason: 'BGP tells it',
+      nextHops: [
+        { device: 'eth0', gateway: 'fd30::1' },
+        { device: 'eth1', gateway: 'fd31::1' },
+      ],
+    }),
+    verdict('c'),
+  ]
+  const there = sideOf('a', 'b', {
+    status: {
+      verdicts,
+      datapath: { wanted: 'ebpf', wantedBy: 'x', name: 'ebpf' },
+      endpoints: [endpoint('default/going', 'leaving'), endpoint('default/web', 'ready')],
+    },
+    probes: [
+      probe('b'),
+      probe('b', { family: 6, state: 'broken' }),
+      probe('b', { path: 'node', state: 'broken' }),
+      probe('c'),
+    ],
+  })
+  const back = sideOf('b', 'a', { probes: [], silence: 'no agent answers' })
+  const crossing = crossingOf(there, back)
+  assert.deepEqual(
+    [crossing.there.verdicts.length, crossing.there.probes.length, crossing.there.datapath, crossing.there.pod],
+    [2, 3, 'ebpf', 'default/web'],
+  )
+  assert.deepEqual(crossing.words, [
+    'from a to pods of b: IPv4 through the VXLAN tunnel to 172.30.1.12, up to 1450 bytes: the routing is vxlan; IPv6 natively by fd30::1 on eth0 and fd31::1 on eth1, up to 1450 bytes: BGP tells it; its probes there: IPv6 is broken',
+    'b does not say how it reaches a: no agent answers',
+  ])
+})
+
+test('a way that there is not, and a node without pod CIDRs, are said', () => {
+  const none = sideOf('a', 'b', {
+    status: { verdicts: [verdict('b', { way: 'none', reason: 'its address is not known' })], endpoints: [] },
+    probes: [],
+  })
+  const unknown = sideOf('b', 'a', { status: { verdicts: [], endpoints: [] }, probes: [] })
+  assert.deepEqual(crossingOf(none, unknown).words, [
+    'from a to pods of b: IPv4 not at all: its address is not known; nothing is known by probes',
+    'b knows no pod CIDR of a',
+  ])
+})
+
+test('a row of the matrix has a letter for each node', () => {
+  const verdicts = [
+    verdict('b', { way: 'native' }),
+    verdict('b', { way: 'native' }),
+    verdict('c'),
+    verdict('d', { way: 'none' }),
+    verdict('e'),
+    verdict('e', { way: 'native' }),
+  ]
+  assert.equal(matrixRow('a', ['a', 'b', 'c', 'd', 'e', 'f'], verdicts), '=nv-m?')
+  assert.equal(matrixRow('b', ['a', 'b'], undefined), '?=')
+})
+
+test('of many nodes those that something is wrong with are in the matrix', () => {
+  const rows = Array.from({ length: 100 }, (_, index) => ({
+    name: `node-${index + 1}`,
+    state: index === 98 ? 'silent' : 'ready',
+    problems: index === 99 ? [1] : [],
+  }))
+  const { nodes, left } = matrixNodes(rows)
+  assert.equal(nodes.length, 64)
+  assert.equal(left, 36)
+  assert.deepEqual(nodes.slice(-3), ['node-62', 'node-99', 'node-100'])
+})

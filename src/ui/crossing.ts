@@ -1,0 +1,92 @@
+// How packets cross from one node to another and back, as both nodes tell it, and in words. Pure.
+import { type PeerWay } from '#/api/schemas/peers.ts'
+import { type AgentStatus, type VerdictStatus } from '#/api/schemas/status.ts'
+import { type Crossing, type CrossingSide, type Matrix, type WayLetter } from './contract.ts'
+
+/** What one of the nodes said. */
+export type SideAnswers = {
+  readonly status?: Pick<AgentStatus, 'verdicts' | 'datapath' | 'observes' | 'endpoints'>
+  readonly probes: readonly PeerWay[]
+  readonly silence?: string
+}
+
+export function sideOf(node: string, other: string, { status, probes, silence }: SideAnswers): CrossingSide {
+  const datapath = status?.datapath?.name ?? status?.observes?.network
+  const pod = status?.endpoints.find(({ state }) => state === 'ready')?.pod
+  return {
+    node,
+    verdicts: (status?.verdicts ?? []).filter((each) => each.node === other),
+    ...(datapath !== undefined && { datapath }),
+    ...(pod !== undefined && { pod }),
+    probes: probes.filter((each) => each.node === other),
+    ...(silence !== undefined && { silence }),
+  }
+}
+
+const familyName = (text: string): string => (text.includes(':') ? 'IPv6' : 'IPv4')
+
+function wayWords({ way, tunnel, nextHops, mtuBytes, reason }: VerdictStatus): string {
+  const fits = mtuBytes === undefined ? '' : `, up to ${mtuBytes} bytes`
+  if (way === 'vxlan') return `through the VXLAN tunnel to ${tunnel?.dst}${fits}: ${reason}`
+  if (way === 'none') return `not at all: ${reason}`
+  const hops = (nextHops ?? []).map(({ device, gateway }) => `${gateway} on ${device}`).join(' and ')
+  return `natively${hops === '' ? '' : ` by ${hops}`}${fits}: ${reason}`
+}
+
+function probeWords(probes: readonly PeerWay[]): string {
+  const ofPods = probes.filter(({ path }) => path === 'pod')
+  const bad = ofPods.filter(({ state }) => state !== 'ok' && state !== 'unknown')
+  if (bad.length > 0)
+    return `its probes there: ${bad.map(({ family, state }) => `IPv${family} is ${state}`).join(', ')}`
+  return ofPods.some(({ state }) => state === 'ok') ? 'its probes there are answered' : 'nothing is known by probes'
+}
+
+function sideWords({ node, verdicts, probes, silence }: CrossingSide, other: string): string[] {
+  if (silence !== undefined) return [`${node} does not say how it reaches ${other}: ${silence}`]
+  if (verdicts.length === 0) return [`${node} knows no pod CIDR of ${other}`]
+  const families = verdicts.map((each) => `${familyName(each.podCIDR)} ${wayWords(each)}`)
+  return [`from ${node} to pods of ${other}: ${families.join('; ')}; ${probeWords(probes)}`]
+}
+
+export function crossingOf(there: CrossingSide, back: CrossingSide): Crossing {
+  return {
+    from: there.node,
+    to: back.node,
+    there,
+    back,
+    words: [...sideWords(there, back.node), ...sideWords(back, there.node)],
+  }
+}
+
+const letters = { vxlan: 'v', native: 'n', none: '-' } as const
+
+/** The row of a node: a letter for each of `nodes`. */
+export function matrixRow(
+  node: string,
+  nodes: readonly string[],
+  verdicts: readonly Pick<VerdictStatus, 'node' | 'way'>[] | undefined,
+): string {
+  const ways = new Map<string, WayLetter>()
+  for (const { node: to, way } of verdicts ?? []) {
+    const before = ways.get(to)
+    ways.set(to, before === undefined || before === letters[way] ? letters[way] : 'm')
+  }
+  return nodes.map((to) => (to === node ? '=' : (ways.get(to) ?? '?'))).join('')
+}
+
+export const mostInMatrix = 64
+
+/** The nodes of a matrix where none were named: those of which something is told first. */
+export function matrixNodes(
+  rows: readonly { readonly name: string; readonly state: string; readonly problems: readonly unknown[] }[],
+): Pick<Matrix, 'nodes' | 'left'> {
+  const isWell = ({ state, problems }: (typeof rows)[number]): boolean => state === 'ready' && problems.length === 0
+  const sorted = rows.toSorted(
+    (a, b) => Number(isWell(a)) - Number(isWell(b)) || a.name.localeCompare(b.name, 'en', { numeric: true }),
+  )
+  const nodes = sorted.slice(0, mostInMatrix).map(({ name }) => name)
+  return {
+    nodes: nodes.toSorted((a, b) => a.localeCompare(b, 'en', { numeric: true })),
+    left: Math.max(0, rows.length - mostInMatrix),
+  }
+}

@@ -1,0 +1,42 @@
+// The lines of the live picture as text. Rows come as text: each is made once, however many pages there are. Pure.
+import { type DoctorState, type LiveLine } from './contract.ts'
+import { type Picture } from './picture.ts'
+
+/** What besides the rows is known now. */
+export type LiveState = {
+  readonly source: string
+  readonly version: string
+  readonly askedMs?: number
+  readonly doctor?: DoctorState
+  readonly failure?: string
+}
+
+const lineOf = (line: LiveLine): string => JSON.stringify(line)
+
+export function allLine(picture: Picture, state: LiveState): string {
+  const { source, version, askedMs, doctor, failure } = state
+  const head = { kind: 'all', source, version, ...(askedMs !== undefined && { askedMs }) }
+  const rest = { ...(doctor && { doctor }), ...(failure !== undefined && { failure }) }
+  const [open, close] = [JSON.stringify(head).slice(0, -1), JSON.stringify(rest).slice(1)]
+  return `${open},"nodes":${picture.rowsText}${close === '}' ? '' : ','}${close}`
+}
+
+/** The rows of these names as they are now; a name without one is gone. */
+export function nodesLine(picture: Picture, names: Iterable<string>, askedMs: number): string {
+  const changed: string[] = []
+  const gone: string[] = []
+  for (const name of names) {
+    const text = picture.textOf(name)
+    if (text === undefined) gone.push(name)
+    else changed.push(text)
+  }
+  return `{"kind":"nodes","changed":[${changed.join(',')}],"gone":${JSON.stringify(gone)},"askedMs":${askedMs}}`
+}
+
+export function doctorLine(doctor: DoctorState): string {
+  return lineOf({ kind: 'doctor', doctor })
+}
+
+export function failureLine(message: string): string {
+  return lineOf({ kind: 'failure', message })
+}

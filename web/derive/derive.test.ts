@@ -1,0 +1,218 @@
+// What the page says of rows: its headline, what is wrong, pairs, the table of them, the picture.
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import { type NodeRow, type ProbedPair } from '#/ui/contract.ts'
+import { headlineOf } from './headline.ts'
+import { cellKey, cellOf, groupCells, groupsOf, mostNodes } from './matrix.ts'
+import { pairsOf } from './pairs.ts'
+import { hullOf, ringOf } from './ring.ts'
+import { wrongAt, wrongOf } from './wrong.ts'
+
+const pair = (to: string, state: ProbedPair['state'] = 'ok'): ProbedPair => ({
+  to,
+  state,
+  way: 'vxlan',
+  sinceMs: 0,
+  rttMs: 0.4,
+})
+
+const row = (name: string, more: Partial<NodeRow> = {}): NodeRow => ({
+  name,
+  state: 'ready',
+  addrs: [],
+  podCIDRs: [],
+  pods: 2,
+  crossings: { vxlan: 1, native: 0, none: 0 },
+  pairs: [],
+  problems: [],
+  ...more,
+})
+
+const nodesOf = (...rows: NodeRow[]): Map<string, NodeRow> => new Map(rows.map((each) => [each.name, each]))
+
+function titleOf(...rows: NodeRow[]): string {
+  const nodes = nodesOf(...rows)
+  return headlineOf({ link: 'live', nodes, askedMs: 1 }, [...pairsOf(nodes).values()], wrongOf({ nodes })).title
+}
+
+const problem = (code: string, object: string): NodeRow['problems'][number] => ({
+  code,
+  object,
+  message: 'm',
+  how: 'h',
+  remedy: 'r',
+})
+
+test('the headline tells the worst, and names it', () => {
+  const whole = [row('a', { pairs: [pair('b')] }), row('b', { pairs: [pair('a')] })]
+  assert.equal(titleOf(...whole), '2 nodes, packets cross everywhere')
+  assert.equal(titleOf(row('a', { pairs: [pair('b', 'broken')] }), whole[1]!), 'a does not reach b')
+  assert.equal(
+    titleOf(row('a', { pairs: [pair('b', 'broken'), pair('c', 'broken')] }), row('b'), row('c')),
+    'Packets do not cross between a and b, c',
+  )
+  assert.equal(
+    titleOf(
+      row('a', { pairs: [pair('b', 'broken')] }),
+      row('b'),
+      row('c', { pairs: [pair('d', 'one way')] }),
+      row('d'),
+    ),
+    'Packets do not cross between 2 pairs of nodes',
+  )
+  assert.equal(titleOf(row('a'), row('b', { state: 'not ready' })), 'b is not ready for pods')
+  assert.equal(titleOf(row('a'), row('b', { state: 'silent' })), 'b does not answer')
+  assert.equal(titleOf(row('a', { state: 'silent' }), row('b', { state: 'silent' })), 'No node answers')
+  assert.equal(
+    titleOf(row('a', { pairs: [pair('b', 'small only')] }), row('b')),
+    'Large packets between a and b are lost',
+  )
+  assert.equal(titleOf(row('a', { pairs: [pair('b', 'lossy')] }), row('b')), 'Some packets between a and b are lost')
+  assert.equal(
+    titleOf(row('a', { pairs: [pair('b')], problems: [problem('CW1', 'node/a')] }), row('b')),
+    '2 nodes, packets cross everywhere; 1 thing to see to',
+  )
+  assert.equal(titleOf(row('a')), '1 node, ready')
+  assert.equal(titleOf(row('a'), row('b')), '2 nodes, ready')
+})
+
+test('nothing is claimed before nodes were asked', () => {
+  const told = (more: object): string => headlineOf({ link: 'live', nodes: new Map(), ...more }, [], []).title
+  assert.equal(told({}), 'Asking the nodes…')
+  assert.equal(told({ askedMs: 1 }), 'There is no node with an agent')
+  assert.equal(told({ failure: 'no pods' }), 'The nodes cannot be found')
+  assert.equal(titleOf(row('a', { state: 'unknown' }), row('b')), '2 nodes, 1 of them not asked yet')
+})
+
+test('a pair is as bad as the worse of its directions; what a silent node said last does not count', () => {
+  const nodes = nodesOf(
+    row('a', { pairs: [pair('b')] }),
+    row('b', { pairs: [pair('a', 'lossy')] }),
+    row('c', { state: 'silent', pairs: [pair('a', 'broken')] }),
+    row('d', { pairs: [pair('nobody', 'broken')] }),
+  )
+  const pairs = [...pairsOf(nodes).values()]
+  assert.deepEqual(
+    pairs.map(({ a, b, state }) => [a, b, state]),
+    [['a', 'b', 'lossy']],
+  )
+  assert.equal(cellOf('a', 'b', pairsOf(nodes)).state, 'ok')
+  assert.equal(cellOf('b', 'a', pairsOf(nodes)).state, 'lossy')
+  assert.equal(cellOf('a', 'c', pairsOf(nodes)).state, 'unprobed')
+  assert.equal(cellOf('a', 'a', pairsOf(nodes)).state, 'self')
+})
+
+test('a problem that several nodes tell is one, and none that doctor has explained', () => {
+  const nodes = nodesOf(
+    row('a', { problems: [problem('CW1306', 'node/b'), problem('CW1', 'node/a')] }),
+    row('b', { problems: [problem('CW7002', 'node/b')] }),
+    row('c', { problems: [problem('CW1306', 'node/b')] }),
+  )
+  assert.deepEqual(
+    wrongOf({ nodes }).map(({ code, nodes: by }) => [code, by]),
+    [
+      ['CW1306', ['a', 'c']],
+      ['CW1', ['a']],
+      ['CW7002', ['b']],
+    ],
+  )
+  const report = {
+    summary: '',
+    findings: [
+      {
+        ...problem('CW7002', 'node/b'),
+        objects: ['node/b'],
+        nodes: ['b'],
+        consequences: ['a tells CW1306 node/b: nothing comes'],
+      },
+    ],
+    notes: [],
+    nodes: [],
+    packets: [],
+    packetsLeftOut: 0,
+    exitStatus: 1,
+  }
+  const wrong = wrongOf({ nodes, doctor: { state: 'done', atMs: 1, report } })
+  assert.deepEqual(
+    wrong.map(({ code, by }) => [code, by]),
+    [
+      ['CW7002', 'doctor'],
+      ['CW1', 'agents'],
+    ],
+  )
+  assert.deepEqual(
+    wrongAt(wrong, 'b').map(({ code }) => code),
+    ['CW7002'],
+  )
+})
+
+test('many nodes are told by groups that hold each of them once, none too large for a table', () => {
+  fc.assert(
+    fc.property(
+      fc.array(fc.option(fc.constantFrom('r1', 'r2', 'r10'), { nil: undefined }), { maxLength: 300 }),
+      (racks) => {
+        const nodes = nodesOf(...racks.map((rack, index) => row(`n${index}`, rack === undefined ? {} : { rack })))
+        const groups = groupsOf(nodes)
+        assert.deepEqual(groups.flatMap(({ names }) => names).sort(), [...nodes.keys()].sort())
+        assert.ok(groups.every(({ names }) => names.length <= mostNodes))
+        assert.equal(new Set(groups.map(({ key }) => key)).size, groups.length)
+      },
+    ),
+  )
+})
+
+test('a group is as bad as the worst way from it', () => {
+  const nodes = nodesOf(
+    row('a', { rack: 'x', pairs: [pair('c', 'broken'), pair('b')] }),
+    row('b', { rack: 'x', pairs: [pair('c')] }),
+    row('c', { rack: 'y', pairs: [pair('a')] }),
+  )
+  const groups = groupsOf(nodes)
+  const [x, y] = groups.map(({ key }) => key) as [string, string]
+  const cells = groupCells(groups, pairsOf(nodes))
+  assert.deepEqual(cells.get(cellKey(x, y)), {
+    state: 'broken',
+    words: '1 of 2 probed ways: at worst no packet arrives',
+  })
+  assert.equal(cells.get(cellKey(y, x))?.state, 'ok')
+  assert.equal(cells.get(cellKey(y, y)), undefined)
+})
+
+test('in the picture every node stands within it, on a place of its own, beside those of its rack', () => {
+  const picture = { width: 1000, height: 500 }
+  const card = { width: 150, height: 60 }
+  fc.assert(
+    fc.property(
+      fc.array(fc.option(fc.constantFrom('r1', 'r2', 'r3'), { nil: undefined }), { minLength: 1, maxLength: 40 }),
+      (racks) => {
+        const spots = ringOf(
+          racks.map((rack, index) => row(`n${index}`, rack === undefined ? {} : { rack })),
+          picture,
+          card,
+        )
+        assert.equal(spots.length, racks.length)
+        for (const { x, y } of spots) {
+          assert.ok(x >= card.width / 2 - 1 && x <= picture.width - card.width / 2 + 1)
+          assert.ok(y >= card.height / 2 - 1 && y <= picture.height - card.height / 2 + 1)
+        }
+        assert.equal(new Set(spots.map(({ x, y }) => `${x.toFixed(2)} ${y.toFixed(2)}`)).size, spots.length)
+        const changes = spots.filter(({ rack }, index) => rack !== spots.at(index - 1)!.rack).length
+        assert.ok(changes <= new Set(racks).size)
+      },
+    ),
+  )
+})
+
+test('a hull holds all points, and turns one way', () => {
+  const point = fc.record({ x: fc.integer({ min: 0, max: 99 }), y: fc.integer({ min: 0, max: 99 }) })
+  fc.assert(
+    fc.property(fc.array(point, { minLength: 3, maxLength: 30 }), (points) => {
+      const hull = hullOf(points)
+      for (const [index, a] of hull.entries()) {
+        const b = hull[(index + 1) % hull.length]!
+        for (const { x, y } of points) assert.ok((b.x - a.x) * (y - a.y) - (b.y - a.y) * (x - a.x) >= 0)
+      }
+    }),
+  )
+})

@@ -1,0 +1,115 @@
+// The state of the whole in one line, which somebody reads who was just woken. Pure.
+import { someOf } from '#/lib/some-of.ts'
+import { type NodeRow } from '#/ui/contract.ts'
+import { type State } from '../state/state.ts'
+import { medianRttMs, type Pair } from './pairs.ts'
+import { datapathWords, plural, rttText, type Tone } from './words.ts'
+import { type Wrong } from './wrong.ts'
+
+export type Headline = { readonly tone: Tone; readonly title: string; readonly facts: readonly string[] }
+
+/** The node that all of several pairs have in common. */
+function commonEnd(pairs: readonly Pair[]): string | undefined {
+  const [first, ...rest] = pairs
+  if (first === undefined || rest.length === 0) return undefined
+  return [first.a, first.b].find((end) => rest.every(({ a, b }) => a === end || b === end))
+}
+
+function othersOf(pairs: readonly Pair[], end: string): string {
+  return someOf(pairs.map(({ a, b }) => (a === end ? b : a)))
+}
+
+const isCut = ({ state }: Pair): boolean => state === 'broken' || state === 'one way'
+
+function cutText(cut: readonly Pair[]): string {
+  const [first] = cut as readonly [Pair]
+  if (cut.length === 1) {
+    const teller = first.told.find(({ state }) => state === first.state)!
+    return `${teller.from} does not reach ${teller.to}`
+  }
+  const end = commonEnd(cut)
+  if (end !== undefined) return `Packets do not cross between ${end} and ${othersOf(cut, end)}`
+  return `Packets do not cross between ${cut.length} pairs of nodes`
+}
+
+function betweenText(what: string, pairs: readonly Pair[]): string {
+  const [first] = pairs as readonly [Pair]
+  if (pairs.length === 1) return `${what} between ${first.a} and ${first.b} are lost`
+  const end = commonEnd(pairs)
+  return end === undefined
+    ? `${what} between ${pairs.length} pairs of nodes are lost`
+    : `${what} between ${end} and ${othersOf(pairs, end)} are lost`
+}
+
+function namesText(rows: readonly NodeRow[], one: string, many: string): string {
+  return `${someOf(rows.map(({ name }) => name))} ${rows.length === 1 ? one : many}`
+}
+
+/** Of several things the worst one is told; all stand below. */
+function outcomeOf(rows: readonly NodeRow[], pairs: readonly Pair[], wrong: readonly Wrong[]): readonly [Tone, string] {
+  const inState = (state: NodeRow['state']): NodeRow[] => rows.filter((row) => row.state === state)
+  const cut = pairs.filter(isCut)
+  const [silent, notReady] = [inState('silent'), inState('not ready')]
+  const small = pairs.filter(({ state }) => state === 'small only')
+  const lossy = pairs.filter(({ state }) => state === 'lossy')
+  if (silent.length === rows.length) return ['bad', rows.length === 1 ? 'The node does not answer' : 'No node answers']
+  if (cut.length > 0) return ['bad', cutText(cut)]
+  if (notReady.length > 0) return ['bad', namesText(notReady, 'is not ready for pods', 'are not ready for pods')]
+  if (silent.length > 0) return ['bad', namesText(silent, 'does not answer', 'do not answer')]
+  if (small.length > 0) return ['bad', betweenText('Large packets', small)]
+  if (lossy.length > 0) return ['unknown', betweenText('Some packets', lossy)]
+  const nodes = plural(rows.length, 'node')
+  if (inState('unknown').length > 0) return ['none', `${nodes}, ${inState('unknown').length} of them not asked yet`]
+  const known = pairs.filter(({ state }) => state === 'ok')
+  const crosses = rows.length < 2 ? '' : known.length > 0 ? ', packets cross everywhere' : ''
+  if (wrong.length > 0) return ['unknown', `${nodes}${crosses}; ${plural(wrong.length, 'thing')} to see to`]
+  if (crosses === '') return ['good', `${nodes}, ready`]
+  return ['good', `${nodes}${crosses}`]
+}
+
+function datapathText(rows: readonly NodeRow[]): string {
+  const names = [...new Set(rows.flatMap(({ datapath }) => datapath ?? []))].sort()
+  return names.map((name) => datapathWords[name] ?? name).join(' and ')
+}
+
+function waysText(rows: readonly NodeRow[]): string {
+  const sum = (way: 'vxlan' | 'native'): number => rows.reduce((all, { crossings }) => all + (crossings?.[way] ?? 0), 0)
+  const [vxlan, native] = [sum('vxlan'), sum('native')]
+  if (vxlan > 0 && native > 0) return 'VXLAN and native routes'
+  return vxlan > 0 ? 'VXLAN' : native > 0 ? 'native routes' : ''
+}
+
+function factsOf(rows: readonly NodeRow[], pairs: readonly Pair[]): string[] {
+  const racks = new Set(rows.flatMap(({ rack }) => rack ?? [])).size
+  const pods = rows.reduce((all, row) => all + (row.pods ?? 0), 0)
+  const probed = pairs.filter(({ state }) => state !== 'unknown')
+  const ok = probed.filter(({ state }) => state === 'ok').length
+  const rtt = medianRttMs(pairs)
+  return [
+    racks > 1 ? plural(racks, 'rack') : '',
+    plural(pods, 'pod'),
+    waysText(rows),
+    datapathText(rows),
+    probed.length === 0
+      ? rows.length > 1
+        ? 'no way was probed yet'
+        : ''
+      : `${ok.toLocaleString('en')} of ${plural(probed.length, 'probed pair')} answer${rtt === undefined ? '' : `, typically in ${rttText(rtt)}`}`,
+  ].filter(Boolean)
+}
+
+export function headlineOf(
+  { link, nodes, askedMs, failure }: Pick<State, 'link' | 'nodes' | 'askedMs' | 'failure'>,
+  pairs: readonly Pair[],
+  wrong: readonly Wrong[],
+): Headline {
+  const rows = [...nodes.values()]
+  if (rows.length === 0 && failure !== undefined)
+    return { tone: 'bad', title: 'The nodes cannot be found', facts: [failure] }
+  if (rows.length === 0)
+    return askedMs === undefined || link === 'connecting'
+      ? { tone: 'none', title: 'Asking the nodes…', facts: [] }
+      : { tone: 'unknown', title: 'There is no node with an agent', facts: [] }
+  const [tone, title] = outcomeOf(rows, pairs, wrong)
+  return { tone, title, facts: factsOf(rows, pairs) }
+}

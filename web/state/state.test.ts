@@ -1,0 +1,68 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { type LiveLine, type NodeRow } from '#/ui/contract.ts'
+import { type Event, nothing, reduce, type State } from './state.ts'
+
+const row = (name: string, more: Partial<NodeRow> = {}): NodeRow => ({
+  name,
+  state: 'ready',
+  addrs: [],
+  podCIDRs: [],
+  pairs: [],
+  problems: [],
+  ...more,
+})
+
+const line = (each: LiveLine): Event => ({ kind: 'line', line: each, atMs: 1 })
+
+const all = (...nodes: NodeRow[]): LiveLine => ({ kind: 'all', source: 'lab default', version: '1', nodes, askedMs: 1 })
+
+const played = (...events: Event[]): State => events.reduce(reduce, nothing)
+
+test('nodes are in the order of their names, with numbers as numbers', () => {
+  const { nodes } = played(line(all(row('node-10'), row('node-2'), row('node-1'))))
+  assert.deepEqual([...nodes.keys()], ['node-1', 'node-2', 'node-10'])
+})
+
+test('changed rows keep their place, new ones find theirs, and who is gone is gone', () => {
+  const { nodes } = played(
+    line(all(row('a'), row('b'), row('d'))),
+    line({ kind: 'nodes', changed: [row('b', { state: 'silent' }), row('c')], gone: ['a'], askedMs: 2 }),
+  )
+  assert.deepEqual(
+    [...nodes.values()].map(({ name, state }) => [name, state]),
+    [
+      ['b', 'silent'],
+      ['c', 'ready'],
+      ['d', 'ready'],
+    ],
+  )
+})
+
+test('a round without changes leaves the very nodes that there were, and says that they were asked', () => {
+  const before = played(line(all(row('a'))))
+  const after = reduce(before, line({ kind: 'nodes', changed: [], gone: [], askedMs: 9 }))
+  assert.equal(after.nodes, before.nodes)
+  assert.deepEqual([after.askedMs, after.rounds], [9, before.rounds + 1])
+})
+
+test('what was known stays while nobody answers, and a line ends that', () => {
+  const lost = played(line(all(row('a'))), { kind: 'lost', why: 'it has ended' })
+  assert.deepEqual([lost.link, lost.why, lost.nodes.size], ['lost', 'it has ended', 1])
+  const found = reduce(lost, line({ kind: 'nodes', changed: [], gone: [], askedMs: 2 }))
+  assert.deepEqual([found.link, found.why], ['live', undefined])
+})
+
+test('a failure holds until the nodes are asked again', () => {
+  const failed = played(line(all(row('a'))), line({ kind: 'failure', message: 'no pods of causeway' }))
+  assert.equal(failed.failure, 'no pods of causeway')
+  assert.equal(reduce(failed, line({ kind: 'nodes', changed: [], gone: [], askedMs: 2 })).failure, undefined)
+  assert.equal(reduce(failed, line(all(row('a')))).failure, undefined)
+})
+
+test('a whole picture replaces everything, also what doctor said', () => {
+  const doctor = { kind: 'doctor', doctor: { state: 'running', atMs: 1 } } as const
+  const { doctor: now, nodes } = played(line(all(row('a'), row('b'))), line(doctor), line(all(row('c'))))
+  assert.equal(now, undefined)
+  assert.deepEqual([...nodes.keys()], ['c'])
+})

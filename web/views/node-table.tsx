@@ -1,0 +1,123 @@
+// The nodes as a table, the worst first; many are found by their names.
+import { type ComponentChildren, type JSX } from 'preact'
+import { useMemo, useState } from 'preact/hooks'
+import { type NodeRow } from '#/ui/contract.ts'
+import { crossingsText, datapathWords, nodeTones, nodeWords, type Tone } from '../derive/words.ts'
+import { byName } from '../state/state.ts'
+import { Ago, NodeLink, Told } from '../parts/basics.tsx'
+
+/** Where a picture shows many, the table is for those that are wrong, or that are looked for. */
+const shownOfFew = 40
+const shownOfMany = 12
+const order: readonly Tone[] = ['bad', 'unknown', 'none', 'good']
+
+function sorted(nodes: ReadonlyMap<string, NodeRow>): NodeRow[] {
+  const rank = ({ state }: NodeRow): number => order.indexOf(nodeTones[state])
+  return [...nodes.values()].sort((a, b) => rank(a) - rank(b) || byName(a.name, b.name))
+}
+
+const State = ({ row: { state, heardMs } }: { row: NodeRow }): JSX.Element => (
+  <Told tone={nodeTones[state]}>
+    {nodeWords[state]}
+    {state === 'silent' && heardMs !== undefined && (
+      <>
+        {' '}
+        for <Ago ms={heardMs} />
+      </>
+    )}
+  </Told>
+)
+
+type Column = {
+  readonly title: string
+  readonly kind?: string
+  readonly cell: (row: NodeRow) => ComponentChildren
+}
+
+const columns: readonly Column[] = [
+  { title: 'Rack', kind: 'wide', cell: ({ rack }) => rack },
+  { title: 'Pods', kind: 'number', cell: ({ pods }) => pods },
+  {
+    title: 'Addresses in use',
+    kind: 'number wide',
+    cell: ({ addresses }) => addresses && `${addresses.used} of ${addresses.total}`,
+  },
+  { title: 'Ways to pod CIDRs of others', kind: 'wide', cell: crossingsText },
+  { title: 'Pods hang on', kind: 'wide', cell: ({ datapath }) => datapath && datapathWords[datapath] },
+  {
+    title: 'BGP sessions',
+    kind: 'wide',
+    cell: ({ bgp }) =>
+      bgp && <Told tone={bgp.up === bgp.total ? 'good' : 'bad'}>{`${bgp.up} of ${bgp.total} up`}</Told>,
+  },
+]
+
+const isHeld = (text: string, { name, rack = '', addrs }: NodeRow): boolean =>
+  [name, rack, ...addrs].some((each) => each.includes(text))
+
+export function NodeTable({ nodes }: { nodes: ReadonlyMap<string, NodeRow> }): JSX.Element {
+  const [text, setText] = useState('')
+  const rows = useMemo(() => sorted(nodes), [nodes])
+  const found = text === '' ? rows : rows.filter((row) => isHeld(text, row))
+  const some = found.slice(0, nodes.size > shownOfFew && text === '' ? shownOfMany : shownOfFew)
+  // what no node has is no column
+  const told = columns.filter(({ cell }) => rows.some((row) => (cell(row) ?? '') !== ''))
+  return (
+    <section aria-labelledby="nodes">
+      <div class="title-row">
+        <h2 id="nodes">Nodes</h2>
+        {nodes.size > 8 && (
+          <label class="search">
+            <span class="sr">Nodes whose name, rack or address holds</span>
+            <input
+              type="search"
+              placeholder="name, rack or address"
+              value={text}
+              onInput={(event) => setText(event.currentTarget.value.trim())}
+            />
+          </label>
+        )}
+      </div>
+      <div class="scroll">
+        <table class="list">
+          <thead>
+            <tr>
+              <th scope="col">Node</th>
+              <th scope="col">State</th>
+              {told.map(({ title, kind }) => (
+                <th key={title} scope="col" class={kind}>
+                  {title}
+                </th>
+              ))}
+            </tr>
+          </thead>
+          <tbody>
+            {some.map((row) => (
+              <tr key={row.name}>
+                <th scope="row">
+                  <NodeLink name={row.name} />
+                  <span class="addr">{row.addrs[0]}</span>
+                </th>
+                <td>
+                  <State row={row} />
+                </td>
+                {told.map(({ title, kind, cell }) => (
+                  <td key={title} class={kind}>
+                    {cell(row)}
+                  </td>
+                ))}
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
+      {found.length > some.length && (
+        <p class="soft">
+          {(found.length - some.length).toLocaleString('en')} more{text === '' && ', the worst stand first'}: search for
+          a name, a rack or an address
+        </p>
+      )}
+      {found.length === 0 && <p class="soft">No node is of this name, rack or address.</p>}
+    </section>
+  )
+}
