@@ -8,6 +8,7 @@ import { Addr, type Family } from '#/lib/addr.ts'
 import { sizesOf } from '#/wire/probe/packet.ts'
 import { isOfEcho, lastDestination } from '#/trace/destination.ts'
 import { type Sighting } from '#/trace/types.ts'
+import { redirected } from '#/trace/redirected.ts'
 import { goalNode, judgeTrace, type End, type Trace, type TraceFacts } from '#/trace/verdict.ts'
 import { UsageError } from './args.ts'
 import { askSoon } from './trace-ask.ts'
@@ -206,11 +207,13 @@ async function outcomeOf(watched: Watched, sender: AgentOfNode, before: Predicte
     : before
   const facts = factsOf(watched, predicted, end)
   const silences = predicted.silences.map(({ node, why }) => `${node} does not say what it would do: ${why}`)
+  const trace = judgeTrace(facts)
   return {
     probe,
     facts,
     sent,
-    ...judgeTrace(facts),
+    ...trace,
+    verdict: redirected(trace, asked, end),
     blind: [...watch.blind, ...facts.blind.filter(({ node }) => !watch.nodes.has(node))],
     notes: [...watch.notes, ...silences],
     ...(isTranslated && { behind: end }),
