@@ -5,7 +5,6 @@ import { type TracePair, type TraceSendReport, type TraceSendRequest } from '#/a
 import { type TraceWatchRequest } from '#/api/schemas/trace.ts'
 import { type TracePrediction } from '#/api/schemas/trace-predict.ts'
 import { Addr, type Family } from '#/lib/addr.ts'
-import { sizesOf } from '#/wire/probe/packet.ts'
 import { isOfEcho, lastDestination } from '#/trace/destination.ts'
 import { type Sighting } from '#/trace/types.ts'
 import { redirected } from '#/trace/redirected.ts'
@@ -65,7 +64,8 @@ async function send(
     if (outcome.kind === 'answer') return { probe: { ...probe, request }, sent: outcome.value }
     const isTaken = outcome.kind === 'refusal' && outcome.status === 409 && outcome.message.includes('source port')
     // such as a size that no packet of this protocol has
-    if (outcome.kind === 'refusal' && outcome.status === 400) throw new UsageError(outcome.message)
+    if (outcome.kind === 'refusal' && outcome.status === 400)
+      throw new UsageError(outcome.message.replace(/^sizeBytes: /, '--size '))
     if (!isTaken || tries === mostPorts) throw new NotTold(`${agent.node} does not send the probe: ${outcome.message}`)
     request = withOtherPort(request)
   }
@@ -76,17 +76,6 @@ function watchers(agents: readonly AgentOfNode[], { from, to }: TracePair, isTra
   const ends = agents.filter(({ node }) => node === from.node || node === goalNode(to))
   if (!isTranslated) return ends
   return [...ends, ...agents.filter((each) => !ends.includes(each))].slice(0, mostWatched)
-}
-
-/** A size that no packet of this protocol has: it needs its headers, and what it is recognised by. */
-export function refuseSize({ from }: Pick<TracePair, 'from'>, { protocol, sizeBytes }: TraceWish): void {
-  if (sizeBytes === undefined) return
-  const { family } = Addr.parse(from.addr)
-  const { least, most } = sizesOf(protocol, family)
-  if (sizeBytes >= least && sizeBytes <= most) return
-  throw new UsageError(
-    `--size ${sizeBytes}: a probe of ${protocol.toUpperCase()} over IPv${family} has ${least} to ${most} bytes`,
-  )
 }
 
 type Judge = () => Trace
@@ -237,7 +226,6 @@ export async function withTrace<T>(
   // on a node alone its agent is asked, whose name only it knows
   const agents = asked.length === 1 ? asked.map((each) => ({ ...each, node: ownName })) : asked
   if (pair.from.addr === pair.to.addr) throw new UsageError(`${from} and ${to} are the same`)
-  refuseSize(pair, wish)
   const planned: Probe = { pair, wish, request: probeRequest(pair, wish) }
   const sender = agentOf(agents, pair.from.node!)
   // an end that nobody has may be the address of a Service, behind which is any node

@@ -79,8 +79,8 @@ export function wishOf(chosen: Chosen, port: number | undefined): TraceWish {
   if (protocol === 'icmp' && chosen.ways === true) throw new UsageError('--ways: ICMP has no ports; use --udp or --tcp')
   if (protocol === 'icmp' && port !== undefined) throw new UsageError('--icmp: ICMP has no ports')
   const sizeBytes = chosen.size === undefined ? undefined : wholeNumber('size', chosen.size)
-  if (sizeBytes !== undefined && sizeBytes > largestBytes)
-    throw new UsageError(`--size ${sizeBytes}: expected up to ${largestBytes}`)
+  if (sizeBytes !== undefined && (sizeBytes < 1 || sizeBytes > largestBytes))
+    throw new UsageError(`--size ${sizeBytes}: expected 1 to ${largestBytes}`)
   if (protocol === 'tcp' && sizeBytes !== undefined)
     throw new UsageError('--size: a SYN carries no data; add --icmp without a port, or --udp')
   return { protocol, ...(port !== undefined && { port }), ...(sizeBytes !== undefined && { sizeBytes }) }

@@ -195,3 +195,17 @@ test("a frame that comes to a pod and is for another MAC is the doing of the pod
   assert.match(told.text, /dropped at eth0 of pod default\/b: the kernel sends to another MAC/)
   assert.equal(told.remedy, wrong.remedy)
 })
+
+test('a frame that is led to a device where nobody has its MAC says nothing of neighbours', () => {
+  const lo = { node: 'node-2', device: 'lo' }
+  const strange = [
+    sightingAt({ ...lo, place: 'transmit' }, 20, 'there'),
+    sightingAt({ ...lo, place: 'receive' }, 21, 'there'),
+    dropAt(lo, 22, 'there', 'OTHERHOST'),
+  ]
+  const { verdict } = judgeTrace(cut('there', 9, strange))
+  assert.equal(verdict.code, undefined)
+  assert.equal(verdict.drop, undefined)
+  assert.match(verdict.text, /^the probe came to cw-vxlan of node-2 and went on by lo, instead of/)
+  assert.match(verdict.remedy ?? '', /tc filter show dev cw-vxlan ingress/)
+})
