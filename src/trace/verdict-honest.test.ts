@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { from, healthy, predictionsOf, resetBytes, sightingAt, to, tunnelWay } from './testing/scene.ts'
+import { cut, from, healthy, predictionsOf, resetBytes, sightingAt, to, tunnelWay } from './testing/scene.ts'
 import { exitStatus, judgeTrace, type TraceFacts } from './verdict.ts'
 import { type Direction, type Sighting } from './types.ts'
 
@@ -165,4 +165,22 @@ test('a frame for another MAC is the doing of the node that sent it', () => {
   const drop = dropAt({ node: 'node-2', device: 'eth0' }, 8, 'there', 'OTHERHOST')
   const verdict = verdictOf({ sightings: [...there.slice(0, 8), drop] })
   assert.match(verdict.remedy ?? '', /neighbour entry of the next hop on node-1:/)
+})
+
+test('a route that leads to where nobody answers is named in both families, whose kernels tell it differently', () => {
+  const route = {
+    node: 'node-1',
+    kind: 'route',
+    text: 'a rule leads it elsewhere than planned',
+    isObstacle: true,
+    code: 'CW1301',
+  } as const
+  const reasons = [
+    { reason: 'NEIGH_FAILED', function: 'arp_error_report' },
+    { reason: 'NOT_SPECIFIED', function: 'ndisc_error_report' },
+  ]
+  for (const drop of reasons) {
+    const dropped = sightingAt({ node: 'node-1', device: 'vpn0', place: 'drop' }, 8, 'there', { drop })
+    assert.equal(judgeTrace(cut('there', 4, [dropped], [route])).verdict.code, 'CW1301', drop.function)
+  }
 })
