@@ -64,7 +64,7 @@ const natures: Readonly<Record<string, Nature>> = {
   CW1202: narrows,
   CW1203: stopsHere,
   CW1204: nature('state', 'anywhere', { isOf: ['sessions'] }),
-  CW1205: nature('state', 'here', { isOf: ['ways'], does: ['ways'] }),
+  CW1205: nature('state', 'here', { isOf: ['ways', 'sessions'], does: ['ways'] }),
   CW1207: narrows,
   CW1301: sendsAstray,
   CW1302: sendsAstray,
