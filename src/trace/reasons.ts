@@ -141,7 +141,8 @@ const functions: readonly (readonly [RegExp, ReasonWords])[] = [
   [/xdp/, xdp],
   [/^(tcf_|cls_bpf|sch_handle|tc_run)/, { text: 'a tc or eBPF program dropped it', kinds: ['program', 'policy'] }],
   [/^vxlan_/, { text: 'the VXLAN device did not take it', kinds: ['tunnel', 'fdb'] }],
-  [/^(neigh_|arp_|ndisc_)/, { text: 'the next hop has no MAC', kinds: ['neighbour', 'fdb'] }],
+  // IPv6 tells no reason where IPv4 has NEIGH_FAILED
+  [/^(neigh_|arp_|ndisc_)/, { text: 'the next hop has no MAC', kinds: waiting }],
   [/^(br_|__br_)/, { text: 'the bridge did not pass it on', kinds: ['bridge', 'fdb'] }],
 ]
 
