@@ -39,8 +39,16 @@ function fault(name: string, fires: readonly string[], ...told: readonly RegExp[
 }
 
 const own = 'causeway-alerts-test'
-const refuse = (...what: readonly string[]): string =>
-  `add table inet ${own}; ${['input', 'output'].map((hook) => `add chain inet ${own} ${hook} { type filter hook ${hook} priority 0; }; ${what.map((each) => `add rule inet ${own} ${hook} ${each} reject with tcp reset;`).join(' ')}`).join(' ')}`
+/** Rules that reset such connections; the resets themselves pass. */
+function refuse(...what: readonly string[]): string {
+  const chains = ['input', 'output'].map((hook) =>
+    [
+      `add chain inet ${own} ${hook} { type filter hook ${hook} priority 0; }`,
+      ...what.map((each) => `add rule inet ${own} ${hook} ${each} tcp flags & rst == 0 reject with tcp reset`),
+    ].join('; '),
+  )
+  return [`add table inet ${own}`, ...chains].join('; ')
+}
 const accept = ({ lab }: Scene): void => void lab.mustInside('node-3', 'nft', 'delete', 'table', 'inet', own)
 
 /** Who has the policies' table instead of the agent, and lets nobody else change it. */
