@@ -25,27 +25,39 @@ export function sideOf(node: string, other: string, { status, probes, silence }:
 
 const familyName = (text: string): string => (text.includes(':') ? 'IPv6' : 'IPv4')
 
-function wayWords({ way, tunnel, nextHops, mtuBytes, reason }: VerdictStatus): string {
-  const fits = mtuBytes === undefined ? '' : `, up to ${mtuBytes} bytes`
-  if (way === 'vxlan') return `through the VXLAN tunnel to ${tunnel?.dst}${fits}: ${reason}`
-  if (way === 'none') return `not at all: ${reason}`
+/** Verdicts of the two families differ in addresses and sizes at least. */
+function wayWords({ way, tunnel, nextHops }: VerdictStatus): string {
+  if (way === 'vxlan') return `through the VXLAN tunnel to ${tunnel?.dst}`
+  if (way === 'none') return 'not at all'
   const hops = (nextHops ?? []).map(({ device, gateway }) => `${gateway} on ${device}`).join(' and ')
-  return `natively${hops === '' ? '' : ` by ${hops}`}${fits}: ${reason}`
+  return `natively${hops === '' ? '' : ` by ${hops}`}`
+}
+
+function familyWords(verdict: VerdictStatus): string {
+  const { podCIDR, way, mtuBytes } = verdict
+  const fits = way === 'none' || mtuBytes === undefined ? '' : `, up to ${mtuBytes} bytes`
+  return `${familyName(podCIDR)} ${wayWords(verdict)}${fits}`
+}
+
+/** What has one reason is one sentence. */
+function verdictWords(verdicts: readonly VerdictStatus[]): string {
+  return [...Map.groupBy(verdicts, ({ reason }) => reason)]
+    .map(([reason, some]) => `${some.map(familyWords).join(' and ')}: ${reason}`)
+    .join('; ')
 }
 
 function probeWords(probes: readonly PeerWay[]): string {
   const ofPods = probes.filter(({ path }) => path === 'pod')
   const bad = ofPods.filter(({ state }) => state !== 'ok' && state !== 'unknown')
   if (bad.length > 0)
-    return `its probes there: ${bad.map(({ family, state }) => `IPv${family} is ${state}`).join(', ')}`
-  return ofPods.some(({ state }) => state === 'ok') ? 'its probes there are answered' : 'nothing is known by probes'
+    return `Its probes there: ${bad.map(({ family, state }) => `IPv${family} is ${state}`).join(', ')}`
+  return ofPods.some(({ state }) => state === 'ok') ? 'Its probes there are answered' : 'Nothing is known by probes'
 }
 
 function sideWords({ node, verdicts, probes, silence }: CrossingSide, other: string): string[] {
-  if (silence !== undefined) return [`${node} does not say how it reaches ${other}: ${silence}`]
-  if (verdicts.length === 0) return [`${node} knows no pod CIDR of ${other}`]
-  const families = verdicts.map((each) => `${familyName(each.podCIDR)} ${wayWords(each)}`)
-  return [`from ${node} to pods of ${other}: ${families.join('; ')}; ${probeWords(probes)}`]
+  if (silence !== undefined) return [`${node} does not say how it reaches ${other}: ${silence}.`]
+  if (verdicts.length === 0) return [`${node} knows no pod CIDR of ${other}.`]
+  return [`From ${node} packets go to pods of ${other} over ${verdictWords(verdicts)}. ${probeWords(probes)}.`]
 }
 
 export function crossingOf(there: CrossingSide, back: CrossingSide): Crossing {
