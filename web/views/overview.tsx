@@ -51,8 +51,18 @@ export function Overview({ state, pairs, wrong, headline: { tone, title, facts }
       <WrongList all={wrong} state={state} />
       {nodes.size > 0 && <DoctorLine state={state} onAsk={() => void look()} />}
       {why !== undefined && <p class="refused">{why}</p>}
-      {nodes.size > 0 && (nodes.size > mostInRing ? <RackTiles nodes={nodes} /> : <Ring state={state} pairs={pairs} />)}
-      {nodes.size > 0 && <NodeTable nodes={nodes} />}
+      {nodes.size > mostInRing && (
+        <>
+          <NodeTable nodes={nodes} isOfMany />
+          <RackTiles nodes={nodes} />
+        </>
+      )}
+      {nodes.size > 0 && nodes.size <= mostInRing && (
+        <>
+          <Ring state={state} pairs={pairs} />
+          <NodeTable nodes={nodes} isOfMany={false} />
+        </>
+      )}
     </>
   )
 }
