@@ -71,7 +71,7 @@ test('both nodes say how packets cross, and why, in words too', () => {
     [2, 3, 'ebpf', 'default/web'],
   )
   assert.deepEqual(crossing.words, [
-    'From a packets go to pods of b over IPv4 through the VXLAN tunnel to 172.30.1.12, up to 1450 bytes: the routing is vxlan; IPv6 natively by fd30::1 on eth0 and fd31::1 on eth1, up to 1450 bytes: BGP tells it. Its probes there: IPv6 is broken.',
+    'From a to pods of b packets go through the VXLAN tunnel over IPv4, natively over IPv6; its probes there: IPv6 is broken.',
     'b does not say how it reaches a: no agent answers.',
   ])
 })
@@ -83,7 +83,7 @@ test('a way that there is not, and a node without pod CIDRs, are said', () => {
   })
   const unknown = sideOf('b', 'a', { status: { verdicts: [], endpoints: [] }, probes: [] })
   assert.deepEqual(crossingOf(none, unknown).words, [
-    'From a packets go to pods of b over IPv4 not at all: its address is not known. Nothing is known by probes.',
+    'From a to pods of b packets go not at all; nothing is known by probes.',
     'b knows no pod CIDR of a.',
   ])
 })

@@ -25,39 +25,29 @@ export function sideOf(node: string, other: string, { status, probes, silence }:
 
 const familyName = (text: string): string => (text.includes(':') ? 'IPv6' : 'IPv4')
 
-/** Verdicts of the two families differ in addresses and sizes at least. */
-function wayWords({ way, tunnel, nextHops }: VerdictStatus): string {
-  if (way === 'vxlan') return `through the VXLAN tunnel to ${tunnel?.dst}`
-  if (way === 'none') return 'not at all'
-  const hops = (nextHops ?? []).map(({ device, gateway }) => `${gateway} on ${device}`).join(' and ')
-  return `natively${hops === '' ? '' : ` by ${hops}`}`
-}
+const wayWords = { vxlan: 'through the VXLAN tunnel', native: 'natively', none: 'not at all' } as const
 
-function familyWords(verdict: VerdictStatus): string {
-  const { podCIDR, way, mtuBytes } = verdict
-  const fits = way === 'none' || mtuBytes === undefined ? '' : `, up to ${mtuBytes} bytes`
-  return `${familyName(podCIDR)} ${wayWords(verdict)}${fits}`
-}
-
-/** What has one reason is one sentence. */
+/** Families that go the same way are not told apart: why, where and which sizes is told of each verdict by itself. */
 function verdictWords(verdicts: readonly VerdictStatus[]): string {
-  return [...Map.groupBy(verdicts, ({ reason }) => reason)]
-    .map(([reason, some]) => `${some.map(familyWords).join(' and ')}: ${reason}`)
-    .join('; ')
+  const ways = Map.groupBy(verdicts, ({ way }) => way)
+  if (ways.size === 1) return wayWords[verdicts[0]!.way]
+  const families = (some: readonly VerdictStatus[]): string =>
+    [...new Set(some.map(({ podCIDR }) => familyName(podCIDR)))].join(' and ')
+  return [...ways].map(([way, some]) => `${wayWords[way]} over ${families(some)}`).join(', ')
 }
 
 function probeWords(probes: readonly PeerWay[]): string {
   const ofPods = probes.filter(({ path }) => path === 'pod')
   const bad = ofPods.filter(({ state }) => state !== 'ok' && state !== 'unknown')
   if (bad.length > 0)
-    return `Its probes there: ${bad.map(({ family, state }) => `IPv${family} is ${state}`).join(', ')}`
-  return ofPods.some(({ state }) => state === 'ok') ? 'Its probes there are answered' : 'Nothing is known by probes'
+    return `its probes there: ${bad.map(({ family, state }) => `IPv${family} is ${state}`).join(', ')}`
+  return ofPods.some(({ state }) => state === 'ok') ? 'its probes there are answered' : 'nothing is known by probes'
 }
 
 function sideWords({ node, verdicts, probes, silence }: CrossingSide, other: string): string[] {
   if (silence !== undefined) return [`${node} does not say how it reaches ${other}: ${silence}.`]
   if (verdicts.length === 0) return [`${node} knows no pod CIDR of ${other}.`]
-  return [`From ${node} packets go to pods of ${other} over ${verdictWords(verdicts)}. ${probeWords(probes)}.`]
+  return [`From ${node} to pods of ${other} packets go ${verdictWords(verdicts)}; ${probeWords(probes)}.`]
 }
 
 export function crossingOf(there: CrossingSide, back: CrossingSide): Crossing {
