@@ -30,7 +30,7 @@ function Details({ wrong }: { wrong: Wrong }): JSX.Element {
       </dl>
       {consequences.length > 0 && (
         <div class="so">
-          <h4>What follows from it</h4>
+          <p class="label">What follows from it</p>
           <ul>
             {consequences.map((text) => (
               <li>{text}</li>
@@ -52,16 +52,18 @@ export function WrongCard({
   isOpen?: boolean
 }): JSX.Element {
   const { code, objects, object, message, remedy, consequences } = wrong
+  // below the heading of a view of its own, or below that of a list
+  const Heading = isOpen ? 'h2' : 'h3'
   return (
     <article class="wrong bad">
       <Sign />
       <div>
-        <h3>
+        <Heading>
           <a href={to.finding(code, object)}>
             <code class="problem">{code}</code> <span class="object">{objects.slice(0, 3).join(', ')}</span>
           </a>
           {objects.length > 3 && <span class="object"> and {objects.length - 3} more</span>}
-        </h3>
+        </Heading>
         <p class="message">{capital(message)}</p>
         <div class="mends">
           <p>
