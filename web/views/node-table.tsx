@@ -2,7 +2,16 @@
 import { type ComponentChildren, type JSX } from 'preact'
 import { useMemo, useState } from 'preact/hooks'
 import { type NodeRow } from '#/ui/contract.ts'
-import { crossingsText, datapathWords, nodeTone, nodeWords, pairTones, pairWords, type Tone } from '../derive/words.ts'
+import {
+  crossingsText,
+  datapathWords,
+  nodeTone,
+  nodeTones,
+  nodeWords,
+  pairTones,
+  pairWords,
+  type Tone,
+} from '../derive/words.ts'
 import { byName } from '../state/state.ts'
 import { Ago, NodeLink, Told } from '../parts/basics.tsx'
 
@@ -16,27 +25,32 @@ function sorted(nodes: ReadonlyMap<string, NodeRow>): NodeRow[] {
   return [...nodes.values()].sort((a, b) => rank(a) - rank(b) || byName(a.name, b.name))
 }
 
-/** What it says of its ways to others, where that is not good: "no packet arrives at node-2 and 3 more" */
-function waysText({ pairs }: NodeRow): string {
+/** What it sees of its ways to others, where that is not good. */
+function Ways({ row: { pairs } }: { row: NodeRow }): JSX.Element | null {
   const [first, ...others] = pairs.filter((pair) => ['bad', 'unknown'].includes(pairTones[pair.state]))
-  if (first === undefined) return ''
-  return `${first.to}: ${pairWords[first.state]}${others.length > 0 ? `; and ${others.length} more` : ''}`
+  return first === undefined ? null : (
+    <Told tone={pairTones[first.state]}>
+      to {first.to}: {pairWords[first.state]}
+      {others.length > 0 && `, and to ${others.length} more`}
+    </Told>
+  )
 }
 
 function State({ row }: { row: NodeRow }): JSX.Element {
   const { state, heardMs } = row
-  const ways = state === 'silent' ? '' : waysText(row)
   return (
-    <Told tone={nodeTone(row)}>
-      {nodeWords[state]}
-      {state === 'silent' && heardMs !== undefined && (
-        <>
-          {' '}
-          for <Ago ms={heardMs} />
-        </>
-      )}
-      {ways !== '' && <span class="addr">{ways}</span>}
-    </Told>
+    <div class="states">
+      <Told tone={nodeTones[state]}>
+        {nodeWords[state]}
+        {state === 'silent' && heardMs !== undefined && (
+          <>
+            {' '}
+            for <Ago ms={heardMs} />
+          </>
+        )}
+      </Told>
+      {state !== 'silent' && <Ways row={row} />}
+    </div>
   )
 }
 

@@ -52,18 +52,18 @@ export function WrongCard({
   isOpen?: boolean
 }): JSX.Element {
   const { code, objects, object, message, remedy, consequences } = wrong
-  // below the heading of a view of its own, or below that of a list
-  const Heading = isOpen ? 'h2' : 'h3'
   return (
     <article class="wrong bad">
       <Sign />
       <div>
-        <Heading>
-          <a href={to.finding(code, object)}>
-            <code class="problem">{code}</code> <span class="object">{objects.slice(0, 3).join(', ')}</span>
-          </a>
-          {objects.length > 3 && <span class="object"> and {objects.length - 3} more</span>}
-        </Heading>
+        {!isOpen && (
+          <h3>
+            <a href={to.finding(code, object)}>
+              <code class="problem">{code}</code> <span class="object">{objects.slice(0, 3).join(', ')}</span>
+            </a>
+            {objects.length > 3 && <span class="object"> and {objects.length - 3} more</span>}
+          </h3>
+        )}
         <p class="message">{capital(message)}</p>
         <div class="mends">
           <p>
@@ -190,7 +190,7 @@ export function FindingView({
       ) : (
         <WrongCard wrong={wrong} state={state} isOpen />
       )}
-      <p>
+      <p class="actions">
         <a href={to.overview}>All that is wrong now</a>
       </p>
     </>
