@@ -2,7 +2,7 @@
 import { type JSX } from 'preact'
 import { type Crossing, type CrossingSide } from '#/ui/contract.ts'
 import { receivingLayers, sendingLayers, type Layer } from '../derive/layers.ts'
-import { agoText, capital, pairTones, pairWords, percentText, rttText, wayWords } from '../derive/words.ts'
+import { agoText, capital, pairTones, pairWords, percentText, rttText, wayWords, worseOf } from '../derive/words.ts'
 import { to } from '../state/route.ts'
 import { useAnswer } from '../parts/answer.ts'
 import { Bar } from '../parts/bar.tsx'
@@ -110,6 +110,21 @@ function Probes({ probes }: { probes: CrossingSide['probes'] }): JSX.Element {
   )
 }
 
+/** One line for a direction: by which way, and whether packets arrive, of the paths of pods the worst. */
+function InShort({ own, other }: { own: CrossingSide; other: CrossingSide }): JSX.Element {
+  const ways = [...new Set(own.verdicts.map(({ way }) => wayWords[way]))].join(' and ')
+  const states = own.probes.filter(({ path }) => path === 'pod').map(({ state }) => state)
+  const worst = states.reduce((sofar, each) => worseOf(sofar, each), states[0] ?? 'unknown')
+  return (
+    <li>
+      <Told tone={own.verdicts.some(({ way }) => way === 'none') ? 'bad' : pairTones[worst]}>
+        {own.node} to {other.node}: {ways === '' ? 'not known' : ways},{' '}
+        {states.length === 0 ? 'not probed' : pairWords[worst]}
+      </Told>
+    </li>
+  )
+}
+
 function Side({ own, other }: { own: CrossingSide; other: CrossingSide }): JSX.Element {
   return (
     <section class="side">
@@ -159,9 +174,8 @@ export function PairView({ from, to: other }: { from: string; to: string }): JSX
       {value !== undefined && (
         <>
           <ul class="words">
-            {value.words.map((text) => (
-              <li>{text}</li>
-            ))}
+            <InShort own={value.there} other={value.back} />
+            <InShort own={value.back} other={value.there} />
           </ul>
           <Side own={value.there} other={value.back} />
           <Side own={value.back} other={value.there} />

@@ -11,9 +11,10 @@ import { Ago, NodeLink, NodeLinks, Sign } from '../parts/basics.tsx'
 import { Copy } from '../parts/copy.tsx'
 
 const shownAtFirst = 3
+const shownOthers = 20
 
 function Details({ wrong }: { wrong: Wrong }): JSX.Element {
-  const { how, nodes, consequences } = wrong
+  const { how, nodes, consequences, others } = wrong
   return (
     <>
       <dl class="facts">
@@ -28,6 +29,17 @@ function Details({ wrong }: { wrong: Wrong }): JSX.Element {
           </dd>
         </div>
       </dl>
+      {others.length > 0 && (
+        <div class="so">
+          <p class="label">The same of others</p>
+          <ul>
+            {others.slice(0, shownOthers).map((text) => (
+              <li>{text}</li>
+            ))}
+            {others.length > shownOthers && <li>and {others.length - shownOthers} more</li>}
+          </ul>
+        </div>
+      )}
       {consequences.length > 0 && (
         <div class="so">
           <p class="label">What follows from it</p>
