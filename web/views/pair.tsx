@@ -9,6 +9,7 @@ import { Bar } from '../parts/bar.tsx'
 import { Loading, NodeLink, Sign, Told, Trouble } from '../parts/basics.tsx'
 
 type Verdict = CrossingSide['verdicts'][number]
+type PairState = CrossingSide['probes'][number]['state']
 
 function Layers({ layers, most }: { layers: readonly Layer[]; most: Layer['headers'] }): JSX.Element {
   return (
@@ -26,11 +27,30 @@ function Layers({ layers, most }: { layers: readonly Layer[]; most: Layer['heade
   )
 }
 
+/** What the probes of the same family see that go as packets of pods do. */
+function probedState({ probes }: CrossingSide, { podCIDR }: Verdict): PairState | undefined {
+  const family = podCIDR.includes(':') ? 6 : 4
+  return probes.find((each) => each.path === 'pod' && each.family === family)?.state
+}
+
+function Wire({ way, state }: { way: Verdict['way']; state: PairState | undefined }): JSX.Element {
+  const tone = state === undefined ? 'none' : pairTones[state]
+  const isAmiss = tone === 'bad' || tone === 'unknown'
+  return (
+    <div class={`wire ${way}${isAmiss ? ` amiss ${tone}` : ''}`}>
+      {isAmiss && <span class="sign" aria-hidden="true" />}
+      <span class="line" aria-hidden="true" />
+      <p>{isAmiss ? pairWords[state!] : 'network between nodes'}</p>
+    </div>
+  )
+}
+
 function Way({ verdict, own, other }: { verdict: Verdict; own: CrossingSide; other: CrossingSide }): JSX.Element {
   const { podCIDR, way, reason, mtuBytes } = verdict
   const sending = sendingLayers(verdict, own.datapath)
   const receiving = receivingLayers(verdict, other.datapath)
   const most = sending.at(-1)!.headers
+  const state = probedState(own, verdict)
   return (
     <article class="way-of">
       <h3>
@@ -48,10 +68,7 @@ function Way({ verdict, own, other }: { verdict: Verdict; own: CrossingSide; oth
             </h4>
             <Layers layers={sending} most={most} />
           </div>
-          <div class={`wire ${way}`}>
-            <span class="line" aria-hidden="true" />
-            <p>network between nodes</p>
-          </div>
+          <Wire way={way} state={state} />
           <div class="node">
             <h4>
               to a pod of <NodeLink name={other.node} />
