@@ -118,6 +118,11 @@ export class WayState {
     return this.isSilent || this.sizes.small.lostInRow > 0
   }
 
+  /** Whether a small probe that was sent later than that was answered. */
+  hasAnsweredSince(ms: number): boolean {
+    return this.#arrivedMs > ms
+  }
+
   /** Since when that is so. */
   get silentSinceMs(): number {
     return this.sizes.small.lostSinceMs
