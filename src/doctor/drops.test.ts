@@ -48,6 +48,14 @@ test('a rule that drops large packets alone is the cause of what agents say of s
   )
 })
 
+test('that some firewall dropped a packet makes no second cause beside what the agent of that node tells', () => {
+  const rule = dropped({ node: 'node-2', device: 'eth0' }, 'NETFILTER_DROP', 'nft_do_chain', 'look for the rule')
+  const input = told('CW7002', 'chain/inet fw input', "table inet fw drops the tunnel's packets")
+  const lost = [packetOf('node-1', 'node-2', rule)]
+  assert.deepEqual(namesOf([['node-2', input]], lost), ['CW7002 chain/inet fw input'])
+  assert.deepEqual(namesOf([['node-3', input]], lost), ['CW7002 chain/inet fw input', 'CW7001 node/node-2'])
+})
+
 test('where the kernel has dropped them, what mends that is the remedy of a way that agents call broken', () => {
   const queue = dropped({ node: 'node-1', device: 'cw-vxlan' }, 'QDISC_DROP', '__dev_queue_xmit', 'tc -s qdisc show')
   const silent: Told = [['node-2', told('CW1306', 'node/node-1')]]
