@@ -73,6 +73,10 @@ test('packets that the kernel dropped at one place for one reason are one findin
     'CW6102 way/node-1 to node-2',
   ])
   assert.equal(namesOf([], [packetOf('node-1', 'node-2', ttl), packetOf('node-2', 'node-3', other)]).length, 2)
+  // a node that answers nobody's question for its MAC is one finding, wherever packets waited for that
+  const silent = (node: string) => dropped({ node, device: 'eth0' }, 'NEIGH_FAILED', 'neigh_invalidate', 'look')
+  const waited = [packetOf('node-1', 'node-3', silent('node-1')), packetOf('node-2', 'node-3', silent('node-2'))]
+  assert.equal(namesOf([], waited).length, 1)
 })
 
 test('an XDP program of any device is a program of others, though the kernel gives no reason', () => {

@@ -55,9 +55,13 @@ function codeOfDrop({ drop, pod }: NonNullable<FollowedPacket['verdict']['drop']
   return drop.reason === 'NETFILTER_DROP' && pod === undefined ? 'CW7001' : undefined
 }
 
-/** Where the kernel dropped it, and with which words: packets that are lost in the same way have one cause. */
+/**
+ * Where the kernel dropped it, and with which words: packets that are lost in the same way have one cause. Not what waited in vain for a neighbour: that
+ * is the doing of the other end.
+ */
 function dropOf({ verdict: { drop, remedy } }: FollowedPacket): Loss['drop'] {
-  if (drop?.drop === undefined || reasonWords(drop.drop) === undefined) return undefined
+  const words = drop?.drop && reasonWords(drop.drop)
+  if (drop?.drop === undefined || words === undefined || words.kinds.includes('neighbour')) return undefined
   const { node, pod = '', device = '' } = drop
   return { place: `${node} ${pod} ${device} ${drop.drop.reason}`, ...(remedy !== undefined && { remedy }) }
 }
