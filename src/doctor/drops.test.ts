@@ -62,7 +62,7 @@ test('where the kernel has dropped them, what mends that is the remedy of a way 
   const findings = findingsOf(silent, [packetOf('node-1', 'node-2', queue)])
   assert.deepEqual(
     findings.map(({ name, remedy }) => [name, remedy]),
-    [['CW1306 node/node-1', 'tc -s qdisc show']],
+    [['CW1306 node/node-1', 'on node-1: tc -s qdisc show']],
   )
 })
 

@@ -63,7 +63,10 @@ function dropOf({ verdict: { drop, remedy } }: FollowedPacket): Loss['drop'] {
   const words = drop?.drop && reasonWords(drop.drop)
   if (drop?.drop === undefined || words === undefined || words.kinds.includes('neighbour')) return undefined
   const { node, pod = '', device = '' } = drop
-  return { place: `${node} ${pod} ${device} ${drop.drop.reason}`, ...(remedy !== undefined && { remedy }) }
+  return {
+    place: `${node} ${pod} ${device} ${drop.drop.reason}`,
+    ...(remedy !== undefined && { remedy: `on ${node}: ${remedy}` }),
+  }
 }
 
 /** What is wrong with a checksum, with the MAC of a frame, or with a tunnel's end, was made so by the sender. */
