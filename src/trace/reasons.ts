@@ -90,7 +90,7 @@ const reasons: Readonly<Record<string, ReasonWords>> = {
     kinds: ['program', 'policy'],
   },
   XDP: xdp,
-  QDISC_DROP: { text: 'the queue of the device was full', remedy: 'look at: tc -s qdisc show', kinds: [] },
+  QDISC_DROP: { text: 'the queue of the device was full', remedy: 'look at: tc -s qdisc show dev DEVICE', kinds: [] },
   CPU_BACKLOG: { text: 'a processor had too many packets waiting', kinds: [] },
   DEV_READY: { text: 'the device is down', remedy: 'ip link set DEVICE up', kinds: ['bridge', 'tunnel'] },
   SOCKET_FILTER: { text: 'the filter of the socket refused it', kinds: ['deliver'] },
