@@ -300,6 +300,14 @@ test('a packet that is answered when it is sent again tells of a way that loses 
   ])
 })
 
+test('a wire loses packets of both families, whichever of them agents have counted first', () => {
+  const lossy = told('CW8102', 'node/node-2', 'node-2: its address 172.30.1.12 did not answer 6 of 60 probes')
+  const lost = { ...onWire('node-1', 'node-2'), family: 6 as const }
+  const again = { ...wholePacket('node-1', 'node-2'), family: 6 as const }
+  assert.deepEqual(findingsOf([['node-1', lossy]], [lost]).map(short), [['CW8102 node/node-2', 1]])
+  assert.deepEqual(findingsOf([['node-1', lossy]], [lost, again]).map(short), [['CW8102 node/node-2', 1]])
+})
+
 test('who takes rules out of a chain is the cause of what that chain drops', () => {
   const drops = told('CW7001', 'chain/inet fw forward', 'table inet fw drops packets')
   const fights = told('CW7004', 'chain/inet fw forward')

@@ -88,6 +88,11 @@ function lossesOn({ extent: { at, peers }, code }: Sign, losses: readonly Sign[]
   })
 }
 
+/** Whether each packet that was followed on a way, and lost, was dropped by the kernel for that cause. */
+function isProvedBy(cause: Sign, losses: readonly Sign[], found: ReadonlyMap<Sign, Sign>): boolean {
+  return losses.every((each) => each.loss?.drop !== undefined && found.get(each) === cause)
+}
+
 /**
  * The cause of each sign; one that has none is absent. Packets come first: a way that agents call broken is so for what its packets met, where some
  * were followed.
@@ -116,6 +121,9 @@ function causesOf(signs: readonly Sign[]): Map<Sign, Sign> {
     const own = lossesOn(sign, losses)
     const known = own.flatMap((loss) => found.get(loss) ?? [])
     find([sign], own.length === 0 ? certainly : known)
+    // a rule may drop large packets alone
+    const [cause] = known
+    if (!found.has(sign) && cause !== undefined && isProvedBy(cause, own, found)) found.set(sign, cause)
   }
   find(
     losses.filter((loss) => !found.has(loss)),
@@ -159,6 +167,13 @@ function joined(roots: readonly Sign[]): string {
   return [...all.slice(0, told), ...(more > 0 ? [`and ${more} more`] : [])].join('; ')
 }
 
+/** Where the kernel has dropped packets, what mends that counts more than where to look for what drops them. */
+function remediesOf(roots: readonly Sign[], below: readonly Sign[]): string[] {
+  const isSeen = roots.every(({ code, loss }) => loss === undefined && natureOf(code).rank === 'seen')
+  const ofDrops = isSeen ? below.flatMap(({ loss }) => loss?.drop?.remedy ?? []) : []
+  return ofDrops.length > 0 ? ofDrops : roots.map(({ remedy }) => remedy)
+}
+
 /** `roots` are of one cause; `below` follow from one of them. */
 function findingOf(roots: readonly Sign[], below: readonly Sign[]): Finding {
   const [{ code, object, how }] = roots as readonly [Sign]
@@ -169,7 +184,7 @@ function findingOf(roots: readonly Sign[], below: readonly Sign[]): Finding {
     objects: unique(roots.map((each) => each.object)),
     message,
     how,
-    remedy: joinedRemedies(roots.map(({ remedy }) => remedy)),
+    remedy: joinedRemedies(remediesOf(roots, below)),
     nodes: unique(roots.flatMap(({ nodes }) => nodes)).toSorted(),
     consequences: consequencesOf(message, below),
   }
@@ -207,7 +222,7 @@ function findingOfWays({ harm, isOfRouters, node, parts, signs }: WayGroup, belo
     return { ...findingOf([first], [...signs.filter((each) => each !== first), ...below]), nodes }
   const others = unique(signs.flatMap(endsOf).filter((each) => each !== node)).join(', ')
   const message = `${packetsOf[harm]} between ${node} and all others that were tried (${others}) are lost`
-  const finding = findingOf([first], [])
+  const finding = findingOf([first], below)
   return {
     ...finding,
     object,
@@ -235,7 +250,9 @@ export function arrange(signs: readonly Sign[], reach: Reach): Finding[] {
   )
   const below = (group: readonly Sign[]): Sign[] => group.flatMap((each) => belowOf.get(each) ?? [])
   const roots = sorted.filter((sign) => !causes.has(sign) && (sign.needs === undefined || belowOf.has(sign)))
-  const ways = brokenWays(roots, reach)
+  // where the kernel says where it dropped them, that is what they have in common
+  const isOfWays = ({ loss }: Sign): boolean => loss?.drop === undefined
+  const ways = brokenWays(roots.filter(isOfWays), reach)
   const ofWays = new Set(ways.flatMap((group) => group.signs))
   const others = roots.filter((root) => !ofWays.has(root))
   return [

@@ -50,7 +50,11 @@ test('the headline tells the worst, and names it', () => {
   assert.equal(titleOf(row('a', { pairs: [pair('b', 'broken')] }), whole[1]!), 'a does not reach b')
   assert.equal(
     titleOf(row('a', { pairs: [pair('b', 'broken'), pair('c', 'broken')] }), row('b'), row('c')),
-    'Packets do not cross between a and b, c',
+    'Packets do not cross to or from a',
+  )
+  assert.equal(
+    titleOf(row('a', { pairs: [pair('b', 'broken'), pair('c', 'broken'), pair('d')] }), row('b'), row('c'), row('d')),
+    'Packets do not cross between a and 2 of 3 other nodes',
   )
   assert.equal(
     titleOf(

@@ -99,7 +99,7 @@ export function heightOf(rows: readonly Row[], card: Size): number {
   if (count <= 2) return card.height * 2
   const racks = byRack(rows).length
   if (hasColumns(rows)) return Math.ceil((count + gapOf(rows, racks) * racks) / 2) * (card.height + 6)
-  return card.height * (count <= 4 ? 3.2 : 4.6)
+  return card.height * (count <= 4 ? 3.4 : 5.2)
 }
 
 /** A curve between two spots that bends towards the middle, and the point half way along it. */

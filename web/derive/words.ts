@@ -40,6 +40,14 @@ export const pairWords: Readonly<Record<PairState, string>> = {
   unknown: 'not enough was sent yet',
 }
 
+/** A node that is ready and does not reach another one is not well. */
+export function nodeTone({ state, pairs }: NodeRow): Tone {
+  const own = nodeTones[state]
+  if (own === 'bad') return own
+  const tones = pairs.map((pair) => pairTones[pair.state])
+  return tones.includes('bad') ? 'bad' : tones.includes('unknown') ? 'unknown' : own
+}
+
 /** Worst first. */
 const pairOrder: readonly PairState[] = ['broken', 'one way', 'small only', 'lossy', 'unknown', 'ok']
 

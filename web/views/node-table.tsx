@@ -2,31 +2,43 @@
 import { type ComponentChildren, type JSX } from 'preact'
 import { useMemo, useState } from 'preact/hooks'
 import { type NodeRow } from '#/ui/contract.ts'
-import { crossingsText, datapathWords, nodeTones, nodeWords, type Tone } from '../derive/words.ts'
+import { crossingsText, datapathWords, nodeTone, nodeWords, pairTones, pairWords, type Tone } from '../derive/words.ts'
 import { byName } from '../state/state.ts'
 import { Ago, NodeLink, Told } from '../parts/basics.tsx'
 
-/** Where a picture shows many, the table is for those that are wrong, or that are looked for. */
+/** Where tiles show many, the table is for those that are wrong, or that are looked for. */
 const shownOfFew = 40
 const shownOfMany = 12
 const order: readonly Tone[] = ['bad', 'unknown', 'none', 'good']
 
 function sorted(nodes: ReadonlyMap<string, NodeRow>): NodeRow[] {
-  const rank = ({ state }: NodeRow): number => order.indexOf(nodeTones[state])
+  const rank = (row: NodeRow): number => order.indexOf(nodeTone(row))
   return [...nodes.values()].sort((a, b) => rank(a) - rank(b) || byName(a.name, b.name))
 }
 
-const State = ({ row: { state, heardMs } }: { row: NodeRow }): JSX.Element => (
-  <Told tone={nodeTones[state]}>
-    {nodeWords[state]}
-    {state === 'silent' && heardMs !== undefined && (
-      <>
-        {' '}
-        for <Ago ms={heardMs} />
-      </>
-    )}
-  </Told>
-)
+/** What it says of its ways to others, where that is not good: "no packet arrives at node-2 and 3 more" */
+function waysText({ pairs }: NodeRow): string {
+  const [first, ...others] = pairs.filter((pair) => ['bad', 'unknown'].includes(pairTones[pair.state]))
+  if (first === undefined) return ''
+  return `${first.to}: ${pairWords[first.state]}${others.length > 0 ? `; and ${others.length} more` : ''}`
+}
+
+function State({ row }: { row: NodeRow }): JSX.Element {
+  const { state, heardMs } = row
+  const ways = state === 'silent' ? '' : waysText(row)
+  return (
+    <Told tone={nodeTone(row)}>
+      {nodeWords[state]}
+      {state === 'silent' && heardMs !== undefined && (
+        <>
+          {' '}
+          for <Ago ms={heardMs} />
+        </>
+      )}
+      {ways !== '' && <span class="addr">{ways}</span>}
+    </Told>
+  )
+}
 
 type Column = {
   readonly title: string
@@ -55,17 +67,24 @@ const columns: readonly Column[] = [
 const isHeld = (text: string, { name, rack = '', addrs }: NodeRow): boolean =>
   [name, rack, ...addrs].some((each) => each.includes(text))
 
-export function NodeTable({ nodes }: { nodes: ReadonlyMap<string, NodeRow> }): JSX.Element {
+export function NodeTable({
+  nodes,
+  isOfMany,
+}: {
+  nodes: ReadonlyMap<string, NodeRow>
+  isOfMany: boolean
+}): JSX.Element {
   const [text, setText] = useState('')
   const rows = useMemo(() => sorted(nodes), [nodes])
-  const found = text === '' ? rows : rows.filter((row) => isHeld(text, row))
-  const some = found.slice(0, nodes.size > shownOfFew && text === '' ? shownOfMany : shownOfFew)
+  const isAmiss = (row: NodeRow): boolean => ['bad', 'unknown'].includes(nodeTone(row))
+  const found = text === '' ? (isOfMany ? rows.filter(isAmiss) : rows) : rows.filter((row) => isHeld(text, row))
+  const some = found.slice(0, isOfMany ? shownOfMany : shownOfFew)
   // what no node has is no column
   const told = columns.filter(({ cell }) => rows.some((row) => (cell(row) ?? '') !== ''))
   return (
     <section aria-labelledby="nodes">
       <div class="title-row">
-        <h2 id="nodes">Nodes</h2>
+        <h2 id="nodes">{isOfMany && text === '' ? 'Nodes to see to' : 'Nodes'}</h2>
         {nodes.size > 8 && (
           <label class="search">
             <span class="sr">Nodes whose name, rack or address holds</span>
@@ -78,46 +97,47 @@ export function NodeTable({ nodes }: { nodes: ReadonlyMap<string, NodeRow> }): J
           </label>
         )}
       </div>
-      <div class="scroll">
-        <table class="list">
-          <thead>
-            <tr>
-              <th scope="col">Node</th>
-              <th scope="col">State</th>
-              {told.map(({ title, kind }) => (
-                <th key={title} scope="col" class={kind}>
-                  {title}
-                </th>
-              ))}
-            </tr>
-          </thead>
-          <tbody>
-            {some.map((row) => (
-              <tr key={row.name}>
-                <th scope="row">
-                  <NodeLink name={row.name} />
-                  <span class="addr">{row.addrs[0]}</span>
-                </th>
-                <td>
-                  <State row={row} />
-                </td>
-                {told.map(({ title, kind, cell }) => (
-                  <td key={title} class={kind}>
-                    {cell(row)}
-                  </td>
+      {found.length > 0 && (
+        <div class="scroll">
+          <table class="list">
+            <thead>
+              <tr>
+                <th scope="col">Node</th>
+                <th scope="col">State</th>
+                {told.map(({ title, kind }) => (
+                  <th key={title} scope="col" class={kind}>
+                    {title}
+                  </th>
                 ))}
               </tr>
-            ))}
-          </tbody>
-        </table>
-      </div>
+            </thead>
+            <tbody>
+              {some.map((row) => (
+                <tr key={row.name}>
+                  <th scope="row">
+                    <NodeLink name={row.name} />
+                    <span class="addr">{row.addrs[0]}</span>
+                  </th>
+                  <td>
+                    <State row={row} />
+                  </td>
+                  {told.map(({ title, kind, cell }) => (
+                    <td key={title} class={kind}>
+                      {cell(row)}
+                    </td>
+                  ))}
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        </div>
+      )}
       {found.length > some.length && (
         <p class="soft">
-          {(found.length - some.length).toLocaleString('en')} more{text === '' && ', the worst stand first'}: search for
-          a name, a rack or an address
+          {(found.length - some.length).toLocaleString('en')} more: search for a name, a rack or an address
         </p>
       )}
-      {found.length === 0 && <p class="soft">No node is of this name, rack or address.</p>}
+      {found.length === 0 && <p class="soft">{text === '' ? 'None.' : 'No node is of this name, rack or address.'}</p>}
     </section>
   )
 }

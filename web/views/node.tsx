@@ -39,7 +39,7 @@ function Facts({ row }: { row: NodeRow }): JSX.Element {
         {policies &&
           (policies.state === 'off'
             ? 'none in the cluster'
-            : `${policies.state}, ${policies.selecting} select pods here`)}
+            : `${policies.state}, ${policies.selecting} ${policies.selecting === 1 ? 'selects' : 'select'} pods here`)}
       </Fact>
       <Fact name="Agent">{version}</Fact>
     </dl>

@@ -3,17 +3,9 @@ import { Component, type JSX } from 'preact'
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks'
 import { type NodeRow } from '#/ui/contract.ts'
 import { byRack } from '../derive/ring.ts'
-import { nodeTones, nodeWords, pairTones, pairWords, plural, type Tone } from '../derive/words.ts'
+import { nodeTone, nodeWords, pairTones, pairWords, plural, type Tone } from '../derive/words.ts'
 import { to } from '../state/route.ts'
 import { movedInFlow } from '../parts/roving.ts'
-
-/** A node that is ready and does not reach another one is no calm tile. */
-export function tileTone({ state, pairs }: NodeRow): Tone {
-  const own = nodeTones[state]
-  if (own === 'bad') return own
-  const tones = pairs.map((pair) => pairTones[pair.state])
-  return tones.includes('bad') ? 'bad' : tones.includes('unknown') ? 'unknown' : own
-}
 
 function wordsOf(row: NodeRow): string {
   const { name, state, pods, pairs } = row
@@ -37,7 +29,7 @@ class Rack extends Component<RackProps> {
   }
 
   override render({ rack, rows }: RackProps): JSX.Element {
-    const wrong = rows.filter((row) => !['good', 'none'].includes(tileTone(row))).length
+    const wrong = rows.filter((row) => !['good', 'none'].includes(nodeTone(row))).length
     return (
       <section class="rack">
         <h3>
@@ -55,7 +47,7 @@ class Rack extends Component<RackProps> {
           {rows.map((row) => (
             <a
               key={row.name}
-              class={`tile ${tileTone(row)}${row.state === 'silent' ? ' silent' : ''}`}
+              class={`tile ${nodeTone(row)}${row.state === 'silent' ? ' silent' : ''}`}
               href={to.node(row.name)}
               tabIndex={-1}
               aria-label={wordsOf(row)}
@@ -101,7 +93,7 @@ export function RackTiles({ nodes }: { nodes: ReadonlyMap<string, NodeRow> }): J
     const tile = rowOf(event.target)
     if (tile !== undefined) say(tile.getAttribute('aria-label') ?? '')
   }
-  const tones = new Set([...nodes.values()].map(tileTone))
+  const tones = new Set([...nodes.values()].map(nodeTone))
   return (
     <section aria-labelledby="picture">
       <h2 id="picture">Nodes by racks</h2>
