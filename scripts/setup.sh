@@ -61,6 +61,8 @@ need_daemon() { [ -x "$1" ] || { missing="$missing $2"; daemons="$daemons $3"; }
 case "$job" in bird | test | bench) need_daemon /usr/sbin/bird bird2 bird ;; esac
 case "$job" in frr | test | bench) need_daemon /usr/lib/frr/bgpd frr frr ;; esac
 case "$job" in test | bench) need_daemon /usr/bin/gobgpd gobgpd gobgpd ;; esac
+# alerts and dashboard are tried with it; promtool comes with it
+case "$job" in test) need_daemon /usr/bin/prometheus prometheus prometheus ;; esac
 # the tests run every benchmark once, at its smallest size
 if [ "$job" = test ] || [ "$job" = bench ]; then
   need nft nftables

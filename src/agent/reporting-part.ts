@@ -10,7 +10,7 @@ import { type Signal } from '#/lib/signal.ts'
 import { oneOfEach, type Problem, problem, problemId } from '#/model/problems.ts'
 import { objectKinds } from '#/model/object-kinds.ts'
 import { problemsOfObjects } from '#/reconcile/object-problem.ts'
-import { agentPlan, agentStatus, type Told } from './report/agent-status.ts'
+import { agentPlan, agentStatus, allProblems, type Told } from './report/agent-status.ts'
 import { datapathHandlers } from './report/datapath-api.ts'
 import { registerDatapathMetrics } from './report/datapath-metrics.ts'
 import { DatapathView } from './report/datapath-view.ts'
@@ -39,6 +39,7 @@ import { peersHandlers } from './report/peers-api.ts'
 import { registerProbeMetrics } from './report/probe-metrics.ts'
 import { probeHandlers } from './report/probes.ts'
 import { ProblemLog } from './report/problem-log.ts'
+import { ProblemTimes } from './report/problem-metrics.ts'
 import { type Readiness } from '#/model/readiness.ts'
 import { type ObjectStatus } from '#/reconcile/status.ts'
 import { podsHandlers } from './report/pods-search.ts'
@@ -88,6 +89,7 @@ export class ReportingPart implements AsyncDisposable {
   readonly #nodeEvents: NodeEvents
   readonly #pathEvents: PathEvents
   readonly #problemLog: ProblemLog
+  readonly #problemTimes = new ProblemTimes()
   readonly #cniInstaller: CniInstaller | undefined
   readonly #httpApi: AgentApi | undefined
   #httpProblem: Problem | undefined
@@ -202,6 +204,12 @@ export class ReportingPart implements AsyncDisposable {
     return { readiness: this.readiness, problems: this.problems, failures: this.#failures }
   }
 
+  /** All that status tells, each once. */
+  get #problemsAndReasons(): readonly Problem[] {
+    const told = this.#told
+    return oneOfEach([...allProblems(told), ...told.readiness.reasons])
+  }
+
   /** The operations that the agent serves on its socket. */
   get handlers(): Handlers {
     const { pods, bgp } = this.#deps
@@ -264,6 +272,7 @@ export class ReportingPart implements AsyncDisposable {
   #tell(): void {
     const { problems } = this
     this.#problemLog.update(problems)
+    this.#problemTimes.notice(this.#problemsAndReasons)
     this.#cniInstaller?.notice()
     for (const patcher of this.#patchers) patcher.notice()
     const ofNode = this.#failures.filter(({ kind }) => objectKinds[kind].node !== 'pod')
@@ -278,7 +287,11 @@ export class ReportingPart implements AsyncDisposable {
     const { cluster, policy, pods, network, bgp } = this.#deps
     const metrics = new AgentMetrics({
       objects: () => [...network.state.objects, ...policy.objects],
-      problems: () => this.problems,
+      problems: {
+        problems: () => this.#problemsAndReasons,
+        reasons: () => this.readiness.reasons,
+        times: this.#problemTimes,
+      },
       pools: () => pods.ipam.show().cidrs,
       endpoints: () => pods.endpoints.length,
       leaksReleased: () => pods.leaksReleased,

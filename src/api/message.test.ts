@@ -17,6 +17,15 @@ function mismatchOf(operation: Operation, query: string, body = ''): string | un
   return 'mismatch' in read ? read.mismatch : undefined
 }
 
+test('a time that no Date can be is none', () => {
+  const sent = (sentAtMs: string): string => `{"node":"n","sentAtMs":${sentAtMs}}`
+  assert.ok('value' in readAnswer('traceSend', sent('8.64e15')))
+  for (const time of ['1e999', '-1e999', '8.65e15', '"now"']) {
+    const read = readAnswer('traceSend', sent(time))
+    assert.match('mismatch' in read ? read.mismatch : '', /sentAtMs/, time)
+  }
+})
+
 test('all paths except those of probes and Prometheus have a version, and no two operations share a path', () => {
   const paths = operationNames.map((name) => operationOf(name).path)
   assert.equal(new Set(paths).size, paths.length)

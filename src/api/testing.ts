@@ -80,7 +80,7 @@ function numberOf(checks: readonly Check[]): fc.Arbitrary<number> {
     const check = checks.find((each) => each.type === type)
     return check === undefined ? {} : { [type.startsWith('min') ? 'min' : 'max']: check.requirement }
   }
-  if (checks.some((each) => each.type === 'integer'))
-    return fc.integer({ ...requirement('min_value'), ...requirement('max_value') })
-  return fc.double({ noNaN: true, noDefaultInfinity: true }).map((each) => each + 0 || 0)
+  const bounds = { ...requirement('min_value'), ...requirement('max_value') }
+  if (checks.some((each) => each.type === 'integer')) return fc.integer(bounds)
+  return fc.double({ noNaN: true, noDefaultInfinity: true, ...bounds }).map((each) => each + 0 || 0)
 }

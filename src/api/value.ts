@@ -1,5 +1,5 @@
 // Derives the types of values from their schemas.
-import { description, type GenericSchema, type InferOutput, pipe } from 'valibot'
+import { description, type GenericSchema, type InferOutput, maxValue, minValue, number, pipe } from 'valibot'
 
 type DeepReadonly<T> = T extends readonly (infer Item)[]
   ? readonly DeepReadonly<Item>[]
@@ -14,3 +14,9 @@ export type ValueOf<Schema extends GenericSchema> = DeepReadonly<InferOutput<Sch
 export function about<const Schema extends GenericSchema>(schema: Schema, text: string) {
   return pipe(schema, description(text))
 }
+
+/** The first and last moment that a Date has. */
+const lastMs = 8.64e15
+
+/** ms since 1970; what no Date can be is no moment. */
+export const moment = () => pipe(number(), minValue(-lastMs), maxValue(lastMs))

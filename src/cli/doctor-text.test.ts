@@ -118,6 +118,16 @@ test('packets of which nobody knows what became prove nothing', () => {
   const some = toldOf([], [...ring, unknown])
   assert.match(summaryOf(some), /^nothing is wrong: 2 of 3 packets .* answered, of 1 it is not known$/)
   assert.equal(exitStatusOf(some), 0)
+  const ofOne = toldOf(
+    [],
+    [
+      ring[0]!,
+      packetOf('node-2', 'node-3', { outcome: 'untold' }),
+      packetOf('node-3', 'node-1', { outcome: 'untold' }),
+    ],
+  )
+  assert.match(summaryOf(ofOne), /^it cannot be told of node-3: 1 of 3 packets .* answered, of 2 it is not known$/)
+  assert.equal(exitStatusOf(ofOne), 3)
 })
 
 test('who watches is told when no diagnosis can be made, and what is wrong afterwards', async () => {

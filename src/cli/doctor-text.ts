@@ -18,14 +18,20 @@ export const untoldStatus = 3
 
 const isUntold = ({ verdict }: FollowedPacket): boolean => verdict.outcome === 'untold'
 
-/** Whether nothing proves that packets come: what became of those that were sent is not known. */
-const isUnproved = ({ packets }: Told): boolean => packets.some(isUntold) && !packets.some(isWhole)
+const nodesOf = (packets: readonly FollowedPacket[]): Set<string> =>
+  new Set(packets.flatMap(({ from, to }) => [from.node, to.node]))
+
+/** The nodes of which nothing proves that packets come: what became of those that were sent from or to them is not known. */
+function unproved({ packets }: Told): string[] {
+  const proved = nodesOf(packets.filter(isWhole))
+  return [...nodesOf(packets.filter(isUntold)).difference(proved)].toSorted()
+}
 
 export function exitStatusOf(told: Told): 0 | 1 | typeof untoldStatus {
   const { diagnosis, answers } = told
   if (answers.every(({ status }) => status === undefined)) return untoldStatus
   if (diagnosis.findings.length > 0) return 1
-  return isUnproved(told) ? untoldStatus : 0
+  return unproved(told).length > 0 ? untoldStatus : 0
 }
 
 const plural = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? '' : 's'}`
@@ -62,7 +68,7 @@ export function subjectOf({ nodes, objects, object }: Finding): string {
 
 function packetsText(packets: readonly FollowedPacket[]): string {
   const whole = packets.filter(isWhole)
-  const nodes = new Set(packets.flatMap(({ from, to }) => [from.node, to.node]))
+  const nodes = nodesOf(packets)
   const between = packets.some(({ from, to }) => from.isPod && to.isPod) ? 'between pods ' : ''
   const denied = packets.filter(isDenied).length
   const untold = packets.filter(isUntold).length
@@ -77,7 +83,11 @@ export function summaryOf(told: Told): string {
   const proof = packets.length === 0 ? 'no packets were sent' : packetsText(packets)
   if (answers.every(({ status }) => status === undefined)) return `it cannot be told: no agent answers`
   const count = alike(diagnosis.findings).length
-  if (count === 0 && isUnproved(told)) return `it cannot be told: ${proof}`
+  const unknown = unproved(told)
+  if (count === 0 && unknown.length > 0) {
+    const where = unknown.length === nodesOf(packets).size ? '' : ` of ${namesOf(unknown, 'nodes')}`
+    return `it cannot be told${where}: ${proof}`
+  }
   if (count === 0) return `nothing is wrong: ${proof}`
   return `${count === 1 ? '1 thing is' : `${count} things are`} wrong; ${proof}`
 }

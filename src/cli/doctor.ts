@@ -46,7 +46,7 @@ export const doctorCommand: Action = {
   summary: 'ask every node, follow packets, and say what is wrong and what to do',
   about: `It asks all agents, sends packets from a pod of each node to a pod of the next one, and tells each cause once, with what follows from it. It changes nothing. docs/problems.md has a section for each code.
 
-Exit status 0: nothing is wrong; 1: something is; 2: wrong use; 3: it cannot be told, since no agent answers, or nobody knows what became of any packet. With --watch it is that of the last time.
+Exit status 0: nothing is wrong; 1: something is; 2: wrong use; 3: it cannot be told, since no agent answers, or of some node nobody knows what became of any packet. With --watch it is that of the last time.
 
 With --bundle it looks at what nodes answered when a support bundle was made. What only packets show is not found then.
 

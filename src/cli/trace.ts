@@ -80,7 +80,7 @@ export function wishOf(chosen: Chosen, port: number | undefined): TraceWish {
   if (protocol === 'icmp' && port !== undefined) throw new UsageError('--icmp: ICMP has no ports')
   const sizeBytes = chosen.size === undefined ? undefined : wholeNumber('size', chosen.size)
   if (sizeBytes !== undefined && (sizeBytes < 1 || sizeBytes > largestBytes))
-    throw new UsageError(`--size ${sizeBytes}: expected up to ${largestBytes}`)
+    throw new UsageError(`--size ${sizeBytes}: expected 1 to ${largestBytes}`)
   if (protocol === 'tcp' && sizeBytes !== undefined)
     throw new UsageError('--size: a SYN carries no data; add --icmp without a port, or --udp')
   return { protocol, ...(port !== undefined && { port }), ...(sizeBytes !== undefined && { sizeBytes }) }
@@ -132,8 +132,7 @@ ${agentOptionsNote}`,
   run: async (args) => {
     const { values, positionals } = options(args, traceOptions)
     const [from, target, ...more] = positionals
-    if (from === undefined || target === undefined)
-      throw new UsageError('trace needs two ends: causeway trace shop/web-1 db/pg-0:5432')
+    if (!from || !target) throw new UsageError('trace needs two ends: causeway trace shop/web-1 db/pg-0:5432')
     noMore(more)
     const { end: to, port } = splitPort(target)
     const wish = wishOf(values, port)

@@ -122,11 +122,40 @@ test('two machines with one address have no MAC that is the right one', () => {
   assert.deepEqual(neighbourSigns(twins), [])
 })
 
+test('a frame for another MAC that comes to a pod blames the own node of the pod, whichever way it went', () => {
+  const drop = {
+    node: 'node-2',
+    place: 'drop',
+    device: 'eth0',
+    pod: 'default/web-2-1',
+    role: 'probe',
+    timeMs: 1,
+    lengthBytes: 1,
+    skb: '',
+    bytes: '',
+    startsAt: 'link',
+    drop: { reason: 'OTHERHOST', function: 'ip_rcv_core' },
+  } as const
+  const packets = [
+    packetOf('node-1', 'node-2', { direction: 'there', drop }),
+    packetOf('node-2', 'node-3', { outcome: 'answer-lost', direction: 'back', drop: { ...drop, role: 'answer' } }),
+  ]
+  assert.deepEqual(
+    diagnose(clusterOf(3), packets).findings.map(({ code, object, nodes }) => [code, object, nodes]),
+    [['CW8105', 'node/node-2', ['node-2']]],
+  )
+})
+
 test('programs of others and offloads count only where a trace blames them', () => {
   const foreign = { device: 'eth0', hook: 'egress', id: 7, name: 'old_filter', isOurs: false } as const
   const link = { ...linkOf('eth0'), offloads: { 'tx-checksumming': true } }
   const answers = pair({ programs: [foreign, { ...foreign, isOurs: true }] }, { links: [link] })
   assert.deepEqual(idsOf(programSigns(answers)), ['CW6101 program/eth0 egress node-1', 'CW8103 device/eth0 node-1'])
+  // what takes one out takes out no other
+  const [ofTc] = programSigns(answers)
+  assert.match(ofTc!.remedy, /tc filter del dev eth0 egress pref PREF/)
+  const [ofXdp] = programSigns(pair({ programs: [{ ...foreign, hook: 'xdp' }] }, {}))
+  assert.match(ofXdp!.remedy, /ip link set dev eth0 xdp off; ip link set dev eth0 xdpgeneric off/)
   const drop = (reason: string, node: string) =>
     ({
       direction: 'there',
@@ -258,4 +287,16 @@ test('where kernels do not say why they drop, counts of wrong checksums that gro
   assert.deepEqual(found(after(3), [tcp, wholePacket('node-1', 'node-2')]), ['CW8103 node/node-1'])
   assert.deepEqual(found(after(1), [tcp, wholePacket('node-1', 'node-2')]), ['CW6102 way/node-1 to node-2'])
   assert.deepEqual(found(after(3), [tcp, packetOf('node-1', 'node-2')]), ['CW6102 way/node-1 to node-2'])
+})
+
+test('what an agent of an earlier release does not answer is one note, and of several such agents too', () => {
+  const silences = [
+    { what: 'facts of its kernel', why: 'it answers 404: no such request' },
+    { what: 'ipam check', why: 'it answers 404: no such request' },
+  ]
+  const old = clusterOf(3).map((each) => (each.node === 'node-1' ? each : { ...each, silences }))
+  const texts = diagnose(old, []).notes.map(({ nodes, text }) => `${nodes.join(' ')}: ${text}`)
+  assert.deepEqual(texts, [
+    'node-2 node-3: 2 nodes (node-2, node-3) did not answer everything: facts of its kernel: it answers 404: no such request; ipam check: it answers 404: no such request',
+  ])
 })

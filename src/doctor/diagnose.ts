@@ -55,7 +55,9 @@ export function diagnose(
 /** Parts of an answer that an agent did not give: what depends on them was not looked at. */
 function partNotes(answers: readonly NodeAnswers[]): Note[] {
   const silences = answers.flatMap(({ node, status, silences: all }) =>
-    status === undefined ? [] : all.map(({ what, why }) => ({ node, text: `${what}: ${why}` })),
+    status === undefined || all.length === 0
+      ? []
+      : [{ node, text: all.map(({ what, why }) => `${what}: ${why}`).join('; ') }],
   )
   return [...Map.groupBy(silences, ({ node, text }) => text.replaceAll(node, '')).values()].map((same) => {
     const nodes = same.map(({ node }) => node)

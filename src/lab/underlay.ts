@@ -106,7 +106,11 @@ export function ensureRouter(spec: LabSpec): void {
   using netlink = new Netlink(NETLINK_ROUTE, netns)
   for (let subnet = 1; subnet <= spec.subnets; subnet++) {
     const name = bridgeOf(subnet)
-    if (!findLink(netlink, name)) netlink.execute(bridgeAdd(name, deviceMac(name, 'router')))
+    if (!findLink(netlink, name)) {
+      netlink.execute(bridgeAdd(name, deviceMac(name, 'router')))
+      // until its MTU is changed once, a bridge takes that of its narrowest port: a router with a switch before it does not
+      netlink.execute(linkSet(name, { mtuBytes: spec.underlayMtuBytes + 1 }))
+    }
     const bridge = findLink(netlink, name)!
     netlink.execute(linkSet(name, { mtuBytes: spec.underlayMtuBytes, isUp: true }))
     for (const family of familiesOf(spec)) {

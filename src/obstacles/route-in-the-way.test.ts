@@ -65,6 +65,22 @@ test('no remedy deletes a route that another program keeps; any other route is t
   assert.match(blackhole.remedy!, /else give this node another pod CIDR/)
 })
 
+test('a route that drops packets is no way to anybody: nothing lives on it', () => {
+  for (const type of ['blackhole', 'unreachable', 'prohibit'] as const) {
+    const cases: [string, string[]][] = [
+      ['172.30.0.0/16', []],
+      ['192.0.2.0/24', ['192.0.2.7']],
+      ['0.0.0.0/0', []],
+    ]
+    for (const [dst, own] of cases) {
+      const { remedy } = told({ ...found(dst, boot), type, nextHops: [] }, native(dst), own)
+      assert.match(remedy!, /^if nothing uses that route, .* ip route del /, `${type} ${dst}`)
+    }
+    const kept = told({ ...found('172.30.0.0/16', 12), type, nextHops: [] }, native('172.30.0.0/16'))
+    assert.match(kept.remedy!, /BIRD, not make that route/)
+  }
+})
+
 test('the ends of tunnels count as addresses of nodes', () => {
   const [src, end] = [Addr.parse('172.30.1.1'), Addr.parse('172.30.1.2')]
   const dst = Prefix.parse('10.244.2.0/24')

@@ -64,11 +64,14 @@ export function routeInTheWay(found: Route, wanted: DesiredRoute, surroundings: 
 /** What to do about somebody else's route of the main table; `instead` is what else helps, where the route must stay. */
 export function remedyForRoute(found: Route, instead: string, { text, nodes, own }: RouteSurroundings): string {
   const isIn = (dst: Prefix, addrs: readonly Addr[]): boolean => addrs.some((addr) => dst.contains(addr))
-  if (found.dst.length === 0 || isIn(found.dst, nodes))
+  // what drops packets is no way to anybody
+  const isWay = found.type === 'unicast' || found.type === 'local'
+  if (isWay && (found.dst.length === 0 || isIn(found.dst, nodes)))
     return `do not delete that route, by which this node is reached: ${instead}`
   if (found.protocol === kernelProtocol)
     return `do not delete that route: the kernel made it for an address of that device. If nothing needs the address, remove it or the device; else ${instead}`
-  if (isIn(found.dst, own)) return `do not delete that route, as an address of this node is within it: ${instead}`
+  if (isWay && isIn(found.dst, own))
+    return `do not delete that route, as an address of this node is within it: ${instead}`
   const keeper = keepers[found.protocol]
   if (keeper !== undefined)
     return `${instead}, or have its maker, ${keeper}, not make that route; deleted by hand it comes back`

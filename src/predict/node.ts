@@ -2,7 +2,7 @@
 import { type Addr } from '#/lib/addr.ts'
 import { withoutFingerprint } from '#/obstacles/firewall/one-packet.ts'
 import { fdbStep, portStep } from '#/trace/predict-bridge.ts'
-import { frameFit, routeFit } from '#/trace/predict-mtu.ts'
+import { frameFit, learnedMend, routeFit, sendingMtu } from '#/trace/predict-mtu.ts'
 import { deadDevice, noOwnerStep, passes, stops } from '#/trace/predict-steps.ts'
 import { sent } from '#/trace/predict-way.ts'
 import { factsOf, type PredictPod, type Prediction } from './context.ts'
@@ -13,7 +13,7 @@ import { podMacOf, receiveInPod, deliver } from './pods.ts'
 import { policyOf } from './policies.ts'
 import { deniedByMaps } from './program-policy.ts'
 import { isBridged, othersAt } from './programs.ts'
-import { ask, type Hop, isLocal, lookupOf } from './routes.ts'
+import { ask, type Hop, isLocal, lookupOf, plannedWay } from './routes.ts'
 import { isOfIpvs, translateDestination } from './services.ts'
 import { sendByFdb } from './flannel-tunnel.ts'
 import { sendOuter } from './tunnel.ts'
@@ -144,10 +144,11 @@ function deviceStep({ name, isUp }: ViewLink) {
 }
 
 function fitRoute(prediction: Prediction, hop: Hop, out: ViewLink | undefined, isOwn: boolean): void {
-  const mtuBytes = hop.mtuBytes ?? out?.mtuBytes
-  if (mtuBytes === undefined) return
-  const of = hop.mtuBytes === undefined ? `device ${hop.device.name}` : 'the route'
-  prediction.add(routeFit(factsOf(prediction.packet), { at: { device: hop.device.name }, mtuBytes, of }, isOwn))
+  if (out === undefined) return
+  const mtu = sendingMtu(hop, out)
+  // of the world outside nobody has planned anything
+  const mend = plannedWay(prediction, prediction.packet.dst) === undefined ? {} : learnedMend(mtu)
+  prediction.add(routeFit(factsOf(prediction.packet), { at: { device: hop.device.name }, ...mtu }, isOwn, mend))
 }
 
 /** The source that the packet has from here on, where it is replaced. */

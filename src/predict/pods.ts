@@ -1,7 +1,7 @@
 // The parts of the way that are in a pod's namespace: what the sender's kernel does, and what the receiver's.
 import { type Addr } from '#/lib/addr.ts'
 import { type WayAnswer } from '#/wire/netlink/route-lookup.ts'
-import { frameFit, routeFit } from '#/trace/predict-mtu.ts'
+import { type FitFacts, frameFit, learnedMend, routeFit, sendingMtu } from '#/trace/predict-mtu.ts'
 import { type Step } from '#/trace/types.ts'
 import { type RouteFacts } from '#/trace/predict-route.ts'
 import { type At, type Mend, passes, stops } from '#/trace/predict-steps.ts'
@@ -101,11 +101,8 @@ export async function sendFromPod(
   for (const hook of ['output', 'postrouting'] as const)
     prediction.add(await firewalls.cross({ packet, hook, layer: 'ip', purpose: 'pods', oif: hop.device }))
   prediction.add(firewalls.summary())
-  const mtu =
-    hop.mtuBytes === undefined
-      ? { mtuBytes: link.mtuBytes, of: `device ${link.name}` }
-      : { mtuBytes: hop.mtuBytes, of: 'the route' }
-  prediction.add(routeFit(factsOf(packet), { at, ...mtu }, true, lowMend(prediction, pod, mtu.mtuBytes)))
+  const mtu = sendingMtu(hop, link)
+  prediction.add(routeFit(factsOf(packet), { at, ...mtu }, true, lowMend(prediction, pod, mtu)))
   const nextHop = hop.gateway ?? packet.dst
   const expectedMac = macOf(nextHop, hop.gateway !== undefined)
   const who = hop.gateway ? 'the gateway' : (prediction.podWith(packet.dst)?.pod ?? 'the receiver')
@@ -136,11 +133,13 @@ function missingRoute(prediction: Prediction, { pod }: PredictPod, answer: WayAn
   return { code: 'CW3114', what: `no route of pod ${pod} leads to ${packet.dst}`, remedy }
 }
 
-/** What mends an MTU of a pod's route that is lower than planned. */
-function lowMend(prediction: Prediction, pod: PredictPod, mtuBytes: number): Mend {
+/** What mends an MTU of a pod's route, or of the way, that is lower than planned. */
+function lowMend(prediction: Prediction, pod: PredictPod, mtu: Omit<FitFacts, 'at'>): Mend {
+  const { mtuBytes, isLearned } = mtu
   const verdict = prediction.verdictOf(prediction.packet.dst)
   const planned = verdict === undefined || verdict.way === 'none' ? undefined : verdict.mtuBytes
   if (planned === undefined || planned <= mtuBytes || prediction.packet.sizeBytes > planned) return {}
+  if (isLearned) return learnedMend(mtu)
   return { code: 'CW3111', remedy: `the plan has ${planned}: ${podMtuRemedy(pod.pod)}` }
 }
 

@@ -29,6 +29,8 @@ export type Hop = {
   readonly device: Device
   readonly gateway?: Addr
   readonly mtuBytes?: number
+  /** The MTU is not of the route that matches: routers have told the kernel of it. */
+  readonly isLearned?: true
   readonly route: Route
 }
 
@@ -42,9 +44,14 @@ export function hopOf(answer: WayAnswer, nameOf: (index: number) => string): Hop
     device: { index: hop.oif, name: nameOf(hop.oif) },
     ...(hop.gateway && { gateway: hop.gateway }),
     ...(chosen.mtuBytes !== undefined && { mtuBytes: chosen.mtuBytes }),
+    ...(hasLearned(answer) && { isLearned: true as const }),
     // what encapsulates is told of the route that matches
     route: { ...chosen, ...(answer.route?.encap && { encap: answer.route.encap }) },
   }
+}
+
+function hasLearned({ route, chosen }: Extract<WayAnswer, { kind: 'way' }>): boolean {
+  return route !== undefined && chosen?.mtuBytes !== undefined && chosen.mtuBytes < (route.mtuBytes ?? Infinity)
 }
 
 export const isLocal = (answer: WayAnswer): boolean =>

@@ -26,6 +26,10 @@ const IPPROTO_RAW = 255
 const SOCK_DGRAM = 2
 const IP_MTU = 14
 const IPV6_MTU = 24
+const IP_MTU_DISCOVER = 10
+const IPV6_MTU_DISCOVER = 23
+/** Packets are not to be fragmented, whatever the kernel knows of the path. */
+const PMTUDISC_PROBE = 3
 const IPV6_V6ONLY = 26
 const SOL_RAW = 255
 const ICMP_FILTER = 1
@@ -222,6 +226,15 @@ export function wholePacketSocket(src: Addr): number {
 export function portSocket(protocol: 'tcp' | 'udp', addr: Addr, port: number): number {
   const type = protocol === 'tcp' ? SOCK_STREAM : SOCK_DGRAM
   return openSocket(addr.family, type, 0, (fd) => bindTo(fd, addr, port))
+}
+
+/** A UDP socket whose packets no router cuts up, from this address. Throws EADDRNOTAVAIL when the namespace does not have the address. */
+export function wholeDatagramSocket(src: Addr): number {
+  return openSocket(src.family, SOCK_DGRAM, 0, (fd) => {
+    const [level, option] = src.family === 4 ? [0, IP_MTU_DISCOVER] : [IPPROTO_IPV6, IPV6_MTU_DISCOVER]
+    setOption(fd, level, option, int32(PMTUDISC_PROBE), 'IP_MTU_DISCOVER')
+    bindTo(fd, src, 0)
+  })
 }
 
 /** The address from which the kernel of this namespace sends to `dst`. Throws ENETUNREACH and others where there is no way. */

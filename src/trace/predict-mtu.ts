@@ -6,6 +6,28 @@ export type FitFacts = {
   readonly mtuBytes: number
   /** What has the MTU: "the route", "device eth0". */
   readonly of: string
+  /** A router has told the kernel so, which remembers it for ten minutes. */
+  readonly isLearned?: true
+}
+
+/** By which MTU a kernel sends: of the route that matches, of the way, where it has learned less of that, or else of the device. */
+export function sendingMtu(
+  { mtuBytes, isLearned }: { readonly mtuBytes?: number; readonly isLearned?: true },
+  device: { readonly name: string; readonly mtuBytes: number },
+): Omit<FitFacts, 'at'> {
+  if (mtuBytes === undefined) return { mtuBytes: device.mtuBytes, of: `device ${device.name}` }
+  return isLearned
+    ? { mtuBytes, of: 'the way, as the kernel was told and remembers', isLearned }
+    : { mtuBytes, of: 'the route' }
+}
+
+/** What mends a way to pods or nodes that carries less than planned, as routers have told. */
+export function learnedMend({ isLearned, mtuBytes }: Pick<FitFacts, 'isLearned' | 'mtuBytes'>): Mend {
+  if (isLearned !== true) return {}
+  return {
+    code: 'CW8101',
+    remedy: `something between the nodes takes ${mtuBytes} bytes at most: give all devices and routers there the MTU that the devices of nodes have, or set CAUSEWAY_MTU of all agents to what the path carries; what is remembered goes after ten minutes, or by: ip route flush cache`,
+  }
 }
 
 /**

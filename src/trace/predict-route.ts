@@ -49,10 +49,7 @@ export function routeStep({ at, family, command, answer, obstacle, incoming }: R
     const reason = refusalBySysctl(family, answer.code, incoming)
     if (reason) return stops('route', reason.text, at, reason)
     if (obstacle) return stops('route', `the kernel drops it (${answer.code}): ${obstacle.what}`, at, mendOf(obstacle))
-    // each pod is given one for all that it sends
-    const isMissing = at.pod !== undefined && answer.code === 'ENETUNREACH'
     return stops('route', `the kernel has no way (${answer.code}): ${words[answer.code] ?? answer.words}`, at, {
-      ...(isMissing && { code: 'CW3114' }),
       remedy: `ask the kernel yourself: ${command}`,
     })
   }

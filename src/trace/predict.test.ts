@@ -2,12 +2,12 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { fdbStep, portStep } from './predict-bridge.ts'
-import { frameFit, outerFit, overheadBytes, routeFit } from './predict-mtu.ts'
+import { frameFit, learnedMend, outerFit, overheadBytes, routeFit, sendingMtu } from './predict-mtu.ts'
 import { neighbourStep } from './predict-neighbour.ts'
 import { programStep, tunnelOwnerStep } from './predict-program.ts'
 import { type RouteFacts, routeStep } from './predict-route.ts'
 import { endText, serviceStep } from './predict-service.ts'
-import { type PredictedStep } from './predict-steps.ts'
+import { type PacketFacts, type PredictedStep } from './predict-steps.ts'
 
 const told = (step: PredictedStep | undefined): string =>
   step === undefined ? '' : [step.isObstacle ? 'stops' : 'passes', step.code, step.text].filter(Boolean).join(' ')
@@ -46,8 +46,6 @@ test('a refusal is of the sysctl that makes the kernel refuse, else of what othe
     told(routeStep(refused('ENETUNREACH'))),
     /^stops the kernel has no way \(ENETUNREACH\): no route matches/,
   )
-  const inPod = { ...refused('ENETUNREACH'), at: { pod: 'default/web-1' } }
-  assert.match(told(routeStep(inPod)), /^stops CW3114 the kernel has no way \(ENETUNREACH\): no route matches/)
 })
 
 test('a route that leads elsewhere than planned stops, any other passes, with what is ours and the rule that led there', () => {
@@ -159,4 +157,18 @@ test('of many ends of a Service some are named', () => {
     '10.96.0.1:80 is translated into one of 6: 10.0.0.0:80, 10.0.0.1:80, 10.0.0.2:80, 10.0.0.3:80 and 2 more, by ip nat x; what follows is for 10.0.0.0:80',
   )
   assert.equal(endText({ addr: 'fd00::1', port: 80 }), '[fd00::1]:80')
+})
+
+test('less than the route has is what routers have told of the way', () => {
+  const eth0 = { name: 'eth0', mtuBytes: 1500 }
+  assert.equal(sendingMtu({}, eth0).of, 'device eth0')
+  assert.equal(sendingMtu({ mtuBytes: 1430 }, eth0).of, 'the route')
+  const learned = sendingMtu({ mtuBytes: 1330, isLearned: true }, eth0)
+  const packet = { family: 6, sizeBytes: 1420, mayFragment: false } as PacketFacts
+  const step = routeFit(packet, { at: {}, ...learned }, true, learnedMend(learned))
+  assert.equal(
+    told(step),
+    'stops CW8101 1420 bytes are more than 1330, the MTU of the way, as the kernel was told and remembers: the kernel refuses to send it (EMSGSIZE)',
+  )
+  assert.deepEqual(learnedMend(sendingMtu({ mtuBytes: 1430 }, eth0)), {})
 })

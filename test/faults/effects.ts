@@ -42,6 +42,13 @@ function inside({ lab }: Struck, place: string, command: string) {
   return run('ip', ['netns', 'exec', `cw-${lab}-${place}`, ...command.split(' ')])
 }
 
+/** Makes more connections than entries of connection tracking have expired since the table was full. */
+function takeRoom({ lab, pod, peerPod, spec, addrOf }: Struck): void {
+  const addr = addrOf(peerPod, spec.families === 'ipv6' ? 6 : 4)
+  const script = `for n in {1..500}; do echo x >/dev/udp/${addr}/9; done`
+  run('ip', ['netns', 'exec', `cw-${lab}-${podPlace(pod)}`, 'bash', '-c', script])
+}
+
 const podPlace = (pod: string): string => `pod-default-${pod}`
 
 /** The pod on the other node pings the pod that is struck, with that many bytes in an IP packet that may not be cut in pieces. */
@@ -175,7 +182,10 @@ export const effects: Readonly<Record<string, Effect>> = {
   },
   'ipv6-disabled': { fails: (probe, struck) => probe.family === 6 && crosses(probe, struck) },
   'conntrack-full': {
-    traced: ({ pod, peerPod }) => [`default/${pod}`, `default/${peerPod}:8080`],
+    traced: (struck) => {
+      takeRoom(struck)
+      return [`default/${struck.pod}`, `default/${struck.peerPod}:8080`]
+    },
     fails: (probe, struck) => (crosses(probe, struck) || within(probe, struck) ? undefined : false),
     seen: (struck) => {
       const { stdout } = inside(

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { run } from '../e2e/harness.ts'
@@ -43,6 +43,23 @@ test('the version is that of package.json, from source and from the bundle', () 
   assert.equal(run('sh', [join(root, 'scripts/setup.sh'), 'run']).status, 0)
   const bundled = run('sh', [join(root, 'scripts/run.sh'), 'build/bundle/causeway.cjs', '--version'])
   assert.equal(bundled.stdout, shown, bundled.stderr)
+})
+
+test('commands that ask a cluster elsewhere build nothing, and need nobody to be root', () => {
+  const dir = mkdtempSync('/tmp/cw-door-')
+  try {
+    for (const part of ['causeway', 'scripts', 'src', 'package.json', 'package-lock.json'])
+      cpSync(join(root, part), join(dir, part), { recursive: true, preserveTimestamps: true })
+    symlinkSync(join(root, 'node_modules'), join(dir, 'node_modules'))
+    for (const command of [['status'], ['doctor'], ['support-bundle'], ['trace', 'web-1', 'web-2']]) {
+      const asked = [...command, '--kubeconfig', '/nonexistent']
+      const { stderr } = run(join(dir, 'causeway'), asked)
+      assert.match(stderr, /^causeway: kubeconfig \/nonexistent: cannot be read/, command.join(' '))
+    }
+    assert.ok(!existsSync(join(dir, 'build')), 'nothing was built')
+  } finally {
+    rmSync(dir, { recursive: true })
+  }
 })
 
 test('the same mistake has the same exit status everywhere', () => {

@@ -8,6 +8,7 @@ import { type Clock, systemClock } from '#/cluster/clock.ts'
 import { ManualClock } from '#/cluster/testing/manual-clock.ts'
 import { comesFrom } from '#/agent/probing/arrivals.ts'
 import { answersTcp } from '#/agent/probing/tcp-answer.ts'
+import { refusesUdp } from '#/agent/probing/udp-answer.ts'
 import { openProbeSocket } from '#/agent/probing/echo-sockets.ts'
 import { type Peers, Probing, type ProbingDeps } from '#/agent/probing/probing.ts'
 import { NftClient } from '#/kernel/nftables.ts'
@@ -17,7 +18,7 @@ import { type Verdict } from '#/model/verdict.ts'
 import { nodeTable } from '#/plan/filter.ts'
 import { noRemotePlan } from '#/plan/remote-plan.ts'
 import { arrivalSocket } from '#/sys/packet-socket.ts'
-import { tcpSocket } from '#/sys/socket.ts'
+import { tcpSocket, wholeDatagramSocket } from '#/sys/socket.ts'
 import { TestNetns } from './namespace.ts'
 
 const own = { 4: '172.30.1.1', 6: 'fd30::1' } as const
@@ -101,6 +102,8 @@ class Scene implements Disposable {
             answersTcp(src, dst, ({ family }) => this.host.netns.run(() => tcpSocket(family)), 100),
           comes: async (sources, waitMs) =>
             comesFrom(sources, waitMs / speed, (filter) => this.host.netns.run(() => arrivalSocket(filter))),
+          refuses: async (src, dst, bytes) =>
+            refusesUdp(src, dst, bytes, (from) => this.host.netns.run(() => wholeDatagramSocket(from)), 100),
           openSocket: (src) => this.host.netns.run(() => openProbeSocket(src)),
           ...deps,
         }),
@@ -209,6 +212,43 @@ while True:
   }
   await until(() => probing.problems.length > 0, 'nothing comes any more')
   assert.match(textsOf(probing), /^CW1306 node\/node-2: node-2: no answer at all/)
+})
+
+/** At the other node's INPUT. */
+const input = (scene: Scene, rules: string): void => {
+  scene.peer.sh('nft delete table inet t 2>/dev/null || true')
+  if (rules !== '') scene.peer.sh(`nft 'table inet t { chain in { type filter hook input priority 0; ${rules} }; }'`)
+}
+const echoes = '{ echo-request }'
+
+test('a firewall that limits echo requests, how many or how large, is told from a way that loses packets', async () => {
+  using scene = new Scene()
+  await using probing = scene.probing({ everyMs: 100 })
+  probing.start()
+  await until(() => statesOf(probing).join() === allOk.join(), 'all answers')
+  const isLossy = (): boolean => probing.ways.every(({ way }) => way.isLossy)
+  input(scene, `icmp type ${echoes} numgen random mod 3 0 drop; icmpv6 type ${echoes} numgen random mod 3 0 drop;`)
+  await until(isLossy, 'echo requests are lost')
+  await until(() => probing.ways.every(({ way }) => way.others.loss.outcome === 'echoes'), 'connections are not')
+  assert.deepEqual([textsOf(probing), scene.changes], ['', 0])
+  const asked = await probing.probe({ nodes: ['node-2'] })
+  assert.ok(asked.ways.every(({ state }) => state === 'ok' || state === 'unknown'))
+
+  input(scene, 'numgen random mod 3 0 drop;')
+  await until(() => probing.problems.length > 0, 'loss is told')
+  assert.match(textsOf(probing), /^CW8102 .* connections that were tried/)
+
+  input(scene, `icmp type ${echoes} meta length 1000-2000 drop; icmpv6 type ${echoes} meta length 1000-2000 drop;`)
+  await until(() => probing.problems.length === 0, 'it is over')
+  await until(() => probing.ways.every(({ way }) => way.isSmallOnly), 'large echo requests are lost')
+  await until(
+    () => probing.ways.every(({ way }) => way.others.sizes.outcome(fastClock.monotonicMs()) === 'echoes'),
+    'large datagrams are not',
+  )
+  assert.deepEqual([textsOf(probing), new Set(statesOf(probing)).size], ['', 4])
+  input(scene, 'meta length 1000-2000 drop;')
+  await until(() => probing.problems.length > 0, 'a narrow way is told')
+  assert.match(textsOf(probing), /^CW8101 .* arrive$/)
 })
 
 test('connection tracking has one entry for each way, however many probes went', async () => {

@@ -222,8 +222,67 @@ test('large packets that are lost are told with who refused them, and loss with 
   lossy.pass(100_000)
   assert.match(
     lossy.told.join('\n'),
-    /^CW8102 node\/node-2: node-2: its gateway 10\.244\.2\.1 through the tunnel did not answer \d+ of 60 probes$/,
+    /^CW8102 node\/node-2: node-2: its gateway 10\.244\.2\.1 through the tunnel did not answer \d+ of 60 probes and \d+ of \d+ connections that were tried$/,
   )
+})
+
+test('echo requests that are limited are no finding while connections are answered, and told with the doubt where nothing is', () => {
+  const scene = new Scene()
+  scene.node('node-2')
+  let count = 0
+  scene.fate((size) => (size === 'small' && ++count % 3 === 0 ? 'lost' : 1), 'both', 'node-2')
+  for (const sim of scene.sims.values()) sim.connects = () => true
+  for (let seconds = 0; seconds < 180; seconds++) {
+    scene.pass(1_000)
+    assert.deepEqual(scene.told, [])
+  }
+  assert.deepEqual(
+    [...scene.sims.values()].map(({ way }) => [way.isLossy, way.others.loss.outcome]),
+    [
+      [true, 'echoes'],
+      [true, 'echoes'],
+    ],
+  )
+  // from now on connections are lost too
+  for (const sim of scene.sims.values()) sim.connects = (nowMs) => Math.floor(nowMs / 500) % 3 !== 0
+  scene.pass(60_000)
+  assert.match(scene.told.join(), /^CW8102 .* connections that were tried$/)
+  for (const sim of scene.sims.values()) sim.connects = () => false
+  scene.pass(120_000)
+  assert.match(
+    scene.told.join(),
+    /^CW8102 .* probes; nothing but echo requests is answered there, so it may be a firewall/,
+  )
+  scene.fate(fine, 'both', 'node-2')
+  scene.pass(70_000)
+  assert.deepEqual(scene.told, [])
+})
+
+test('large echo requests that are dropped are no finding while large datagrams arrive, and told with the doubt where nothing is answered', () => {
+  const scene = new Scene()
+  scene.node('node-2')
+  scene.pass(10_000)
+  scene.fate((size) => (size === 'full' ? 'lost' : 1), 'pod', 'node-2')
+  const { way } = scene.sims.get('node-2 pod IPv4')!
+  const refuses = (answer: 'small' | 'full' | 'none'): void => {
+    scene.sims.get('node-2 pod IPv4')!.refuses = (size) => answer === 'full' || (answer === 'small' && size === 'small')
+  }
+  refuses('full')
+  for (let seconds = 0; seconds < 60; seconds++) {
+    scene.pass(1_000)
+    assert.deepEqual(scene.told, [])
+  }
+  assert.deepEqual([way.isSmallOnly, scene.states], [true, ['node ok', 'pod ok']])
+  refuses('small')
+  scene.pass(60_000)
+  assert.match(scene.told.join(), /^CW8101 .*and small ones to node-2 arrive$/)
+  refuses('none')
+  scene.fate(fine, 'pod', 'node-2')
+  scene.pass(10_000)
+  assert.deepEqual(scene.told, [])
+  scene.fate((size) => (size === 'full' ? 'lost' : 1), 'pod', 'node-2')
+  scene.pass(12_000)
+  assert.match(scene.told.join(), /^CW8101 .* arrive; nothing but echo requests is answered there/)
 })
 
 test('what the kernel remembers of a path is no problem once the path carries large packets again', () => {

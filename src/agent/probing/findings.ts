@@ -102,17 +102,27 @@ function narrowText({ node, ways }: NodeWays): string {
     const errors = refusalText(way, 'full').map((each) => ` (${each})`)
     return `packets of ${way.bytesOf('full')} bytes to ${pathText(way)} are lost${errors.join('')}`
   })
-  return `${facts.join(', ')}, and small ones to ${node} arrive`
+  const doubt = narrow.every((way) => way.others.sizes.isSeen || way.sizes.full.refused !== undefined)
+    ? ''
+    : echoesAlone
+  return `${facts.join(', ')}, and small ones to ${node} arrive${doubt}`
 }
 
 function lossText({ node, ways }: NodeWays): string {
   const lossy = ways.flatMap(({ way, state }) => (state === 'lossy' ? [way] : []))
   const facts = lossy.map((way) => {
     const { sent, answered } = way.window('small')
-    return `${pathText(way)} did not answer ${sent - answered} of ${sent} probes`
+    const tries = way.others.loss.tries
+    const besides =
+      tries.answered === 0 ? '' : ` and ${tries.tried - tries.answered} of ${tries.tried} connections that were tried`
+    return `${pathText(way)} did not answer ${sent - answered} of ${sent} probes${besides}`
   })
-  return `${node}: ${facts.join(', ')}`
+  const doubt = lossy.every((way) => way.others.loss.tries.answered > 0) ? '' : echoesAlone
+  return `${node}: ${facts.join(', ')}${doubt}`
 }
+
+/** What cannot be told apart where nothing else is answered. */
+const echoesAlone = '; nothing but echo requests is answered there, so it may be a firewall that limits these alone'
 
 /** In one family several nodes have answered nothing for long, and no other one answers. A single silent node may be at fault itself. */
 function isolationOf(nodes: readonly NodeWays[], nowMs: number): string | undefined {

@@ -36,7 +36,7 @@ export function judgeNode(
   const isReached = direct.some((way) => !way.isSilent && way.answeredMs !== undefined)
   const isWide = (addr: Addr): boolean => direct.some((way) => way.target.dst.equals(addr) && way.isWide)
   const judged = ways.map((way) => {
-    const isAnswering = alike(way, ways).some((each) => !each.isFailing && each.answeredMs !== undefined)
+    const isAnswering = alike(way, ways).some((each) => !each.isSilent && each.hasAnsweredSince(way.silentSinceMs))
     return { way, state: stateOf(way, nowMs, { isReached, isAnswering, isWide, isHeard }) }
   })
   return { node, ways: judged, isSilent: ways.some((way) => way.isDead(nowMs)) && ways.every((way) => way.isFailing) }
@@ -45,7 +45,7 @@ export function judgeNode(
 type Surroundings = {
   /** Whether the node answers at one of its addresses. */
   readonly isReached: boolean
-  /** Whether it does at one that a firewall would treat alike, up to the last probe. */
+  /** Whether it has at one that a firewall would treat alike, since this way is silent. */
   readonly isAnswering: boolean
   /** Whether packets of the full size arrive at this address of the node. */
   readonly isWide: (addr: Addr) => boolean
@@ -55,8 +55,12 @@ type Surroundings = {
 function stateOf(way: WayState, nowMs: number, { isReached, isAnswering, isWide, isHeard }: Surroundings): ProbeState {
   const { target, answeredMs } = way
   // what the kernel remembers of a path that carries large packets again is told to senders, and over within minutes
-  const isNarrow = way.isSmallOnly && !(way.isOfMemory && target.tunnel && isWide(target.tunnel.dst))
-  if (!way.isSilent) return way.isFresh ? 'unknown' : isNarrow ? 'small only' : way.isLossy ? 'lossy' : 'ok'
+  const isRemembered = way.isOfMemory && target.tunnel !== undefined && isWide(target.tunnel.dst)
+  const isSure = way.sizes.full.refused !== undefined || way.others.sizes.outcome(nowMs) === 'all'
+  const isNarrow = way.isSmallOnly && !isRemembered && isSure
+  // a firewall may limit echo requests alone: how many are answered, and how large they are
+  const isLossy = way.isLossy && way.others.loss.outcome === 'all'
+  if (!way.isSilent) return way.isFresh ? 'unknown' : isNarrow ? 'small only' : isLossy ? 'lossy' : 'ok'
   // a firewall may refuse echo requests alone
   if (way.isInGrace(nowMs) || !way.isDead(nowMs)) return 'unknown'
   // what has never answered may be told not to, by a firewall; a tunnel from which nothing at all comes, though the node is there, is none of these

@@ -3,7 +3,7 @@
 import { type PeersProbeRequest, type PeersReport, type PeerWay, type WaysStatus } from '#/api/schemas/peers.ts'
 import { type Clock, sleep, systemClock } from '#/cluster/clock.ts'
 import { NftClient } from '#/kernel/nftables.ts'
-import { type Addr, families, type Prefix } from '#/lib/addr.ts'
+import { type Addr, families } from '#/lib/addr.ts'
 import { type Logger, messageOf } from '#/lib/log.ts'
 import { tableName, tunnelEndSets } from '#/model/names.ts'
 import { type NodeState } from '#/model/network.ts'
@@ -14,11 +14,11 @@ import { SysError } from '#/sys/libc.ts'
 import { pathMtuBytes } from '#/sys/socket.ts'
 import { gatewaysOf, type RemotePlan } from '#/plan/remote-plan.ts'
 import { type OpenSocket } from './echo-sockets.ts'
-import { comesFrom } from './arrivals.ts'
+import { Checks, type Sources } from './checks.ts'
 import { answersTcp } from './tcp-answer.ts'
 import { findingsOf, type Findings } from './findings.ts'
 import { flowsOf, type Packets } from './flows.ts'
-import { alike, type Judged, judgeNode, type NodeWays, type ProbeState, stateOfAsked } from './judge.ts'
+import { type Judged, judgeNode, type NodeWays, type ProbeState } from './judge.ts'
 import { type Flow, PeerSilence } from './peer-silence.ts'
 import { Prober } from './prober.ts'
 import { peersReport, wayReport, waysStatus } from './report.ts'
@@ -48,7 +48,7 @@ export type Peers = {
   readonly isNear: (node: string) => boolean
 }
 
-export type ProbingDeps = {
+export type ProbingDeps = Sources & {
   readonly nodeName: string
   /** How often a partner is asked; 0: never. */
   readonly everyMs: number
@@ -63,10 +63,6 @@ export type ProbingDeps = {
   readonly log: Logger
   readonly clock?: Clock
   readonly openSocket?: OpenSocket
-  /** Whether an address answers something else than an echo request. */
-  readonly answers?: (src: Addr, dst: Addr) => Promise<boolean>
-  /** Whether anything comes in from addresses of a prefix within some time. */
-  readonly comes?: (sources: Prefix, waitMs: number) => Promise<boolean>
   readonly pathMtu?: (src: Addr, dst: Addr) => number
   readonly readPackets?: (set: string) => Promise<Packets>
 }
@@ -93,7 +89,7 @@ export class Probing implements AsyncDisposable {
   /** When the round began in which they were heard. */
   #heardSinceMs = -Infinity
   #readMs = -Infinity
-  readonly #checking = new Set<WayState>()
+  readonly #checks: Checks
   #nodes: readonly NodeWays[] = []
   readonly #since = new Map<string, Since>()
   #found: Findings = noFindings
@@ -105,6 +101,12 @@ export class Probing implements AsyncDisposable {
   constructor(deps: ProbingDeps) {
     this.#deps = deps
     this.#clock = deps.clock ?? systemClock
+    this.#checks = new Checks({
+      ...deps,
+      nowMs: () => this.#clock.monotonicMs(),
+      onDone: () => this.#conclude(),
+      onError: (error) => this.#tellError(error),
+    })
     this.#prober = new Prober({
       clock: this.#clock,
       everyMs: deps.everyMs,
@@ -172,13 +174,8 @@ export class Probing implements AsyncDisposable {
     const peers = peersNow()
     const targets = peers === undefined ? [] : [...new Set(nodes)].flatMap((node) => targetsIn(peers, node))
     const ways = await this.#prober.ask(targets, count, this.#stop.signal)
-    const { answers = answersTcp } = this.#deps
     const reports = await Promise.all(
-      ways.map(async (way) => {
-        const state = stateOfAsked(way)
-        const isRefused = state === 'broken' && (await answers(way.target.src, way.target.dst))
-        return this.#wayReport({ way, state: isRefused ? 'unknown' : state }, way.startedMs)
-      }),
+      ways.map(async (way) => this.#wayReport({ way, state: await this.#checks.stateOfAsked(way) }, way.startedMs)),
     )
     return peersReport(nodeName, this.#isOn, peers?.plans.size ?? 0, reports)
   }
@@ -217,7 +214,7 @@ export class Probing implements AsyncDisposable {
       if (before.get(node)?.isSilent === true && ways.some((way) => isBack(way)))
         for (const way of ways) if (way.isSilent) way.grantGrace(nowMs)
       for (const way of ways) if (way.isSmallOnly) this.#noteMemory(way)
-      for (const way of ways) if (way.isCheckDue(nowMs) && !this.#checking.has(way)) void this.#check(way, ways)
+      for (const way of ways) this.#checks.look(way, ways)
       const silentSinceMs = Math.min(...ways.map((way) => (way.isSilent ? way.silentSinceMs : Infinity)))
       return judgeNode(node, ways, nowMs, (end) => this.#heardEnds.has(end) && this.#heardSinceMs >= silentSinceMs)
     })
@@ -233,24 +230,6 @@ export class Probing implements AsyncDisposable {
       this.#found = findingsOf(this.#nodes, { ownName: nodeName, nowMs, toWall: this.#toWall })
     })
     this.#lastError = ''
-  }
-
-  /** Looks for another sign of life: an answer to something else, or, where the whole node is silent, packets of its pods. */
-  async #check(way: WayState, ofNode: readonly WayState[]): Promise<void> {
-    const { answers = answersTcp, comes = comesFrom } = this.#deps
-    const { src, dst, podCIDR } = way.target
-    this.#checking.add(way)
-    try {
-      const isAlive = await answers(src, dst)
-      const isSilent = alike(way, ofNode).every(({ answeredMs = -Infinity }) => answeredMs < way.silentSinceMs)
-      const isComing = !isAlive && isSilent && podCIDR !== undefined && (await comes(podCIDR, way.listenMs))
-      way.noteCheck({ isAlive, isComing }, this.#clock.monotonicMs())
-      this.#conclude()
-    } catch (error) {
-      this.#tellError(error)
-    } finally {
-      this.#checking.delete(way)
-    }
   }
 
   /** Whether the kernel has learned that the tunnel's path takes smaller packets, which it remembers for minutes after that is mended. */
@@ -371,6 +350,7 @@ export class Probing implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort()
     this.#prober[Symbol.dispose]()
+    this.#checks[Symbol.dispose]()
     await this.#running
     this.#nftables[Symbol.dispose]()
   }

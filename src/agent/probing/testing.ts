@@ -42,6 +42,10 @@ export class SimulatedWay {
   isAlive = false
   /** Whether packets of the pods there come in. */
   isComing = false
+  /** Whether a connection is answered that is tried because echo requests are lost; absent: as these. */
+  connects: (nowMs: number) => boolean = (nowMs) => this.fate('small', nowMs) !== 'lost'
+  /** Whether a datagram is refused that is sent because echo requests of the full size are lost; absent: as these. */
+  refuses: (size: Size, nowMs: number) => boolean = (size, nowMs) => typeof this.fate(size, nowMs) === 'number'
   nowMs: number
   #seq = 0
   #coming: Coming[] = []
@@ -63,6 +67,11 @@ export class SimulatedWay {
         if (this.way.dueMs(size, this.nowMs) <= this.nowMs + toleranceMs) this.#send(size)
       if (this.way.isCheckDue(this.nowMs))
         this.way.noteCheck({ isAlive: this.isAlive, isComing: this.isComing }, this.nowMs)
+      if (this.way.isTryDue(this.nowMs)) this.way.noteTry(this.connects(this.nowMs), this.nowMs)
+      if (this.way.isSizesTryDue(this.nowMs)) {
+        const [small, full] = (['small', 'full'] as const).map((size) => this.refuses(size, this.nowMs))
+        this.way.others.noteSizes({ small: small!, full: full! }, this.nowMs)
+      }
       this.nowMs += 10
     }
     return this.nowMs - sinceMs

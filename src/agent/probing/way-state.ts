@@ -2,6 +2,7 @@
 import { leastEchoBytes, usualEchoBytes } from '#/wire/icmp/packet.ts'
 import { type Addr } from '#/lib/addr.ts'
 import { overheadBytes } from '#/plan/overlay.ts'
+import { OtherPackets } from './other-packets.ts'
 import { lostRuns, newTally, note, type Refusal, windowProbes } from './tally.ts'
 import { type Target } from './targets.ts'
 
@@ -82,6 +83,7 @@ export class WayState {
   #checkedMs = -Infinity
   #aliveMs = -Infinity
   #comingMs = -Infinity
+  readonly others = new OtherPackets()
   #graceUntilMs: number
 
   constructor(target: Target, nowMs: number, { everyMs, countsAll = false }: WayPace) {
@@ -116,13 +118,34 @@ export class WayState {
     return this.isSilent || this.sizes.small.lostInRow > 0
   }
 
+  /** Whether a small probe that was sent later than that was answered. */
+  hasAnsweredSince(ms: number): boolean {
+    return this.#arrivedMs > ms
+  }
+
   /** Since when that is so. */
   get silentSinceMs(): number {
     return this.sizes.small.lostSinceMs
   }
 
+  /** Whether echo requests are lost here and there. */
   get isLossy(): boolean {
     return this.#isLossy
+  }
+
+  /** Whether it is time to try a connection, to know whether other packets are lost as well. */
+  isTryDue(nowMs: number): boolean {
+    return this.#isLossy && !this.isSilent && this.others.isTryDue(nowMs)
+  }
+
+  noteTry(isAnswered: boolean, nowMs: number): void {
+    const { sent, answered } = this.window('small')
+    if (sent > 0) this.others.noteTry(isAnswered, (sent - answered) / sent, nowMs)
+  }
+
+  /** The same of packets of the full size. */
+  isSizesTryDue(nowMs: number): boolean {
+    return this.isSmallOnly && this.others.isSizesTryDue(nowMs)
   }
 
   /** Whether the kernel of this node does not send large packets because of what it remembers of the path. */
@@ -296,6 +319,7 @@ export class WayState {
     if (!sent.isExtra) note(each, { atMs: sent.atMs, isAnswered: true, ...(rttMs !== undefined && { rttMs }) })
     if (each.isBroken && each.answeredInRow >= wholeAfter) {
       each.isBroken = false
+      if (sent.size === 'full') this.others.forgetSizes()
       // a break is no loss in part, however often it comes
       each.results = each.results.filter(({ atMs, isAnswered }) => isAnswered || atMs < each.lostSinceMs)
     }
@@ -344,12 +368,17 @@ export class WayState {
 
   #weigh(): void {
     const { results } = this.sizes.small
-    if (this.sizes.small.isBroken || results.length < windowProbes) return
+    // too few probes tell no loss, but those since a break may tell that there is none any more
+    const isWhole = results.length >= windowProbes
+    if (this.sizes.small.isBroken || (!isWhole && !this.#isLossy)) return
     const runs = lostRuns(results)
     const lost = runs.reduce((sum, run) => sum + Math.min(run, mostPerRun), 0)
     const percent = (lost * 100) / results.length
-    if (percent >= lossyPercent && runs.length >= leastRuns) this.#isLossy = true
-    else if (percent < wellPercent) this.#isLossy = false
+    if (isWhole && percent >= lossyPercent && runs.length >= leastRuns) this.#isLossy = true
+    else if (percent < wellPercent && this.#isLossy) {
+      this.#isLossy = false
+      this.others.forgetLoss()
+    }
   }
 
   /** Probes of one size in the window. */

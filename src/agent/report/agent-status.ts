@@ -21,6 +21,11 @@ export type Told = {
   readonly failures: readonly ObjectStatus[]
 }
 
+/** With what the kernel's answers mean. */
+export function allProblems({ problems, failures }: Pick<Told, 'problems' | 'failures'>): readonly Problem[] {
+  return [...problems, ...problemsOfObjects(failures)]
+}
+
 type Parts = Pick<ReportingPartDeps, 'cluster' | 'policy' | 'pods' | 'network'>
 
 export function agentStatus(
@@ -44,7 +49,7 @@ export function agentStatus(
     objects: [...network.state.objects, ...policy.objects],
     verdicts: network.state.verdicts.map(verdictStatus),
     endpoints: pods.endpoints.map(endpointStatus),
-    problems: [...problems, ...problemsOfObjects(failures)],
+    problems: allProblems({ problems, failures }),
   }
 }
 

@@ -12,6 +12,7 @@ import { PolicyIndex } from '#/policy/index/policy-index.ts'
 import { Signal } from '#/lib/signal.ts'
 import { registerDatapathMetrics } from './datapath-metrics.ts'
 import { AgentMetrics } from './metrics.ts'
+import { ProblemTimes } from './problem-metrics.ts'
 import { SimulatedWay } from '../probing/testing.ts'
 import { registerProbeMetrics } from './probe-metrics.ts'
 import { registerPolicyStateMetrics } from './policy-state-metrics.ts'
@@ -41,7 +42,11 @@ function metrics(): AgentMetrics {
       { kind: 'route', key: 'b', state: 'done', sinceMs: 0, attempts: 0 },
       { kind: 'link', key: 'c', state: 'error', message: 'no', sinceMs: 0, attempts: 1 },
     ],
-    problems: () => [problem('CW1002', 'node/a', 'm')],
+    problems: {
+      problems: () => [problem('CW1002', 'node/a', 'm')],
+      reasons: () => [],
+      times: new ProblemTimes(() => 1_700_000_000_000),
+    },
     pools: () => [{ cidr: '10.244.1.0/24', total: '253', used: '3', coolingDown: '1', free: '249' }],
     endpoints: () => 3,
     leaksReleased: () => 2,
@@ -104,7 +109,8 @@ test('every metric has a conventional name, and its value has the unit of the na
     'causeway_objects{kind="route",state="done"} 2',
     'causeway_objects{kind="link",state="error"} 1',
     'causeway_problems{code="CW1002"} 1',
-    'causeway_addresses{cidr="10.244.1.0/24",state="cooling"} 1',
+    'causeway_problem_since_timestamp_seconds{code="CW1002",object="node/a",about="node",readiness="ready with problems"} 1700000000',
+    'causeway_addresses{cidr="10.244.1.0/24",family="ipv4",state="cooling"} 1',
     'causeway_watch_up 0',
     'causeway_watch_restarts_total 4',
     'causeway_watch_last_event_timestamp_seconds 1700000000',
@@ -121,8 +127,8 @@ test('every metric has a conventional name, and its value has the unit of the na
     'causeway_policy_enforced 1',
     'causeway_policy_connections_ended_total 4',
     'causeway_bgp_routes_not_installed 3',
-    'causeway_peer_receive_bytes_total{node="node-2",address="172.30.1.12"} 700',
-    'causeway_peer_transmit_packets_total{node="node-2",address="172.30.1.12"} 7',
+    'causeway_peer_receive_bytes_total{peer_node="node-2",address="172.30.1.12"} 700',
+    'causeway_peer_transmit_packets_total{peer_node="node-2",address="172.30.1.12"} 7',
     'causeway_policy_rule_connections_total{policy="networkpolicy/db/only-api",direction="ingress",rule="0",action="accept"} 4',
     'causeway_policy_denied_packets_total{namespace="db",direction="ingress",mode="enforced"} 12',
     'causeway_policy_refused_frames_total{reason="not an address of the pod (IPv4)"} 2',

@@ -2,19 +2,19 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { type ReflectorStatus } from '#/cluster/reflector.ts'
 import { type NftClient } from '#/kernel/nftables.ts'
-import { families } from '#/lib/addr.ts'
+import { families, Prefix } from '#/lib/addr.ts'
 import { type Counter, type Histogram, Registry, type Sample } from '#/lib/metrics.ts'
 import { tableName, tunnelEndSets } from '#/model/names.ts'
-import { type Problem } from '#/model/problems.ts'
 import { type RemotePlan } from '#/plan/remote-plan.ts'
 import { type Change } from '#/reconcile/driver.ts'
 import { type ObjectStatus } from '#/reconcile/status.ts'
 import { type CidrRow } from '#/api/schemas/ipam.ts'
+import { type ProblemMetricSources, registerProblemMetrics } from './problem-metrics.ts'
 
 /** Where the values come from that this class does not count itself. */
 export type MetricSources = {
   readonly objects: () => readonly ObjectStatus[]
-  readonly problems: () => readonly Problem[]
+  readonly problems: ProblemMetricSources
   readonly pools: () => readonly CidrRow[]
   readonly endpoints: () => number
   readonly leaksReleased: () => number
@@ -112,22 +112,14 @@ export class AgentMetrics implements Disposable {
       }
       return counts.values()
     })
-    registry.gauge(
-      'causeway_problems',
-      'Problems that "causeway status" tells, by code (docs/problems.md). A code without a problem is absent.',
-      () =>
-        [...Map.groupBy(sources.problems(), ({ code }) => code)].map(([code, same]) => ({
-          labels: { code },
-          value: same.length,
-        })),
-    )
+    registerProblemMetrics(registry, sources.problems)
     registry.gauge(
       'causeway_addresses',
-      'Addresses for pods, by pod CIDR and state: used, cooling (given back a moment ago) or free.',
+      'Addresses for pods, by pod CIDR, its family and state: used, cooling (given back a moment ago) or free.',
       () =>
         sources.pools().flatMap(({ cidr, used, coolingDown, free }) =>
           Object.entries({ used, cooling: coolingDown, free }).map(([state, count]) => ({
-            labels: { cidr, state },
+            labels: { cidr, family: `ipv${Prefix.parse(cidr).family}`, state },
             value: Number(count),
           })),
         ),
@@ -172,7 +164,8 @@ export class AgentMetrics implements Disposable {
             for (const family of families) {
               for (const { addr, traffic } of await nftables.readTraffic('inet', tableName, setOf(family))) {
                 samples.push({
-                  labels: { node: nodeOf.get(String(addr)) ?? '', address: String(addr) },
+                  // "node" is the label that targets of a scrape have: the agent's own node
+                  labels: { peer_node: nodeOf.get(String(addr)) ?? '', address: String(addr) },
                   value: traffic[unit],
                 })
               }

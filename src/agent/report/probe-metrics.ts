@@ -5,8 +5,9 @@ import { type Judged } from '../probing/judge.ts'
 const sizes = ['small', 'full'] as const
 const quantiles = [0, 0.5, 1] as const
 
-function labelsOf({ way: { target } }: Judged): { node: string; path: string; family: string } {
-  return { node: target.node, path: target.path, family: `ipv${target.family}` }
+/** Not "node" for the other one: targets of a scrape have that label, with the name of the agent's own node. */
+function labelsOf({ way: { target } }: Judged): { peer_node: string; path: string; family: string } {
+  return { peer_node: target.node, path: target.path, family: `ipv${target.family}` }
 }
 
 export function registerProbeMetrics(registry: Registry, ways: () => readonly Judged[]): void {

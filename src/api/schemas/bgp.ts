@@ -1,7 +1,7 @@
 // The schemas of the BGP operations, which an agent or a standalone speaker serves.
 import { array, boolean, check, exactOptional, number, object, picklist, pipe, string } from 'valibot'
 import { Prefix } from '#/lib/addr.ts'
-import { about, type ValueOf } from '../value.ts'
+import { about, moment, type ValueOf } from '../value.ts'
 import { flag } from '../flag.ts'
 
 const peerStatus = object({
@@ -10,7 +10,7 @@ const peerStatus = object({
   localAsn: number(),
   remoteAsn: exactOptional(number()),
   state: picklist(['Idle', 'Connect', 'Active', 'OpenSent', 'OpenConfirm', 'Established']),
-  sinceMs: about(number(), 'since when it is in that state, ms since 1970'),
+  sinceMs: about(moment(), 'since when it is in that state, ms since 1970'),
   routerId: exactOptional(about(string(), "the neighbour's router id, once known")),
   holdTimeSeconds: exactOptional(number()),
   families: array(picklist([4, 6])),
@@ -22,7 +22,7 @@ const peerStatus = object({
   flaps: number(),
   pause: exactOptional(
     about(
-      object({ untilMs: exactOptional(number()) }),
+      object({ untilMs: exactOptional(moment()) }),
       'no session is tried, until then (ms since 1970), or without a time until it is reset',
     ),
   ),
@@ -32,7 +32,7 @@ const peerStatus = object({
         updates: number(),
         prefixes: about(number(), 'that were treated as withdrawn'),
         last: string(),
-        lastMs: about(number(), 'when the last came, ms since 1970'),
+        lastMs: about(moment(), 'when the last came, ms since 1970'),
       }),
       'what RFC 7606 had to handle since the speaker started',
     ),
@@ -54,13 +54,13 @@ const route = object({
   isStale: boolean(),
   stale: exactOptional(
     about(
-      object({ kind: picklist(['graceful', 'long-lived']), untilMs: exactOptional(number()) }),
+      object({ kind: picklist(['graceful', 'long-lived']), untilMs: exactOptional(moment()) }),
       'of a stale path: kept by RFC 4724 or RFC 9494, and until when at most, ms since 1970',
     ),
   ),
   reason: about(string(), 'why it was chosen, or what the better one has ahead; why it was refused'),
   isRefused: about(boolean(), 'by loop check, policy or RFC 7606: never a candidate'),
-  treatedAsWithdrawnMs: exactOptional(about(number(), 'when RFC 7606 made a withdrawal of it, ms since 1970')),
+  treatedAsWithdrawnMs: exactOptional(about(moment(), 'when RFC 7606 made a withdrawal of it, ms since 1970')),
   kernel: exactOptional(
     about(
       object({ isInstalled: boolean(), reason: exactOptional(string()) }),

@@ -2,14 +2,14 @@
 import { array, boolean, check, exactOptional, number, object, picklist, pipe, string } from 'valibot'
 import { Addr } from '#/lib/addr.ts'
 import { datapathNames } from '#/model/datapath.ts'
-import { about, type ValueOf } from '../value.ts'
+import { about, moment, type ValueOf } from '../value.ts'
 
 const program = object({
   name: string(),
   id: about(number(), "the kernel's number, as in bpftool prog show id"),
   tag: about(string(), 'a hash over its instructions'),
   instructions: about(number(), 'after the verifier has rewritten them'),
-  loadedMs: about(number(), 'when it was loaded, ms since 1970'),
+  loadedMs: about(moment(), 'when it was loaded, ms since 1970'),
 })
 
 const hook = object({
@@ -72,7 +72,7 @@ const drop = object({
     ),
   ),
   lastMs: exactOptional(
-    about(number(), 'when the agent saw the counter grow, ms since 1970; absent: not since it started'),
+    about(moment(), 'when the agent saw the counter grow, ms since 1970; absent: not since it started'),
   ),
 })
 
@@ -136,7 +136,7 @@ export const watchRequest = object({
 })
 
 const watchedPacket = object({
-  timeMs: about(number(), 'ms since 1970, with parts of a millisecond'),
+  timeMs: about(moment(), 'ms since 1970, with parts of a millisecond'),
   hook: about(string(), 'where: from_pod, to_pod, from_underlay, from_tunnel'),
   device: string(),
   pod: exactOptional(about(string(), 'where the device is of a pod')),

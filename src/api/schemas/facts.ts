@@ -2,7 +2,7 @@
 // without a kernel is predicted from. docs/facts.md says what is in it and what is left out.
 import { array, boolean, exactOptional, number, object, picklist, record, string } from 'valibot'
 import { anyRouteTypes, nftFamilyNames } from '#/model/facts.ts'
-import { about, type ValueOf } from '../value.ts'
+import { about, moment, type ValueOf } from '../value.ts'
 
 export const factsRequest = object({
   firewalls: exactOptional(
@@ -208,7 +208,7 @@ const conflist = object({
 
 export const nodeFacts = object({
   node: string(),
-  nowMs: about(number(), "this node's clock when it began to read, ms since 1970"),
+  nowMs: about(moment(), "this node's clock when it began to read, ms since 1970"),
   tookMs: number(),
   kernel: object({
     release: string(),

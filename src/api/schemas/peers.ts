@@ -13,7 +13,7 @@ import {
   pipe,
   string,
 } from 'valibot'
-import { about, type ValueOf } from '../value.ts'
+import { about, moment, type ValueOf } from '../value.ts'
 
 export const probePaths = ['node', 'pod'] as const
 export const probeStates = ['unknown', 'ok', 'lossy', 'small only', 'one way', 'broken'] as const
@@ -52,12 +52,12 @@ export const peerWay = object({
     picklist(probeStates),
     'small only: packets of the full size are lost; one way: probes of the other node arrive here, and it does not answer ours; unknown: not enough was sent yet',
   ),
-  sinceMs: about(number(), 'since when it is so, ms since 1970'),
+  sinceMs: about(moment(), 'since when it is so, ms since 1970'),
   windowMs: about(number(), 'the time that the counts are of'),
   small: counts,
   full: exactOptional(about(counts, 'of the largest size that the way is to carry')),
   rttMs: exactOptional(object({ least: number(), median: number(), most: number() })),
-  lastAnswerMs: exactOptional(about(number(), 'ms since 1970')),
+  lastAnswerMs: exactOptional(about(moment(), 'ms since 1970')),
 })
 
 export const peersReport = object({

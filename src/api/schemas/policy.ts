@@ -1,6 +1,6 @@
 // The schemas of the operations that show network policy on a node: what selects its pods, what decides about two ends, what was denied.
 import { array, boolean, check, exactOptional, number, object, picklist, pipe, string } from 'valibot'
-import { about, type ValueOf } from '../value.ts'
+import { about, moment, type ValueOf } from '../value.ts'
 
 const direction = picklist(['ingress', 'egress'])
 const tier = picklist(['Admin', 'NetworkPolicy', 'Baseline'])
@@ -13,7 +13,7 @@ const state = object({
     'waiting: not everything is known yet; off: the cluster has no policy; failing: rules cannot be written',
   ),
   why: exactOptional(about(string(), 'what it waits for, or the words of the kernel')),
-  sinceMs: exactOptional(about(number(), 'ms since 1970')),
+  sinceMs: exactOptional(about(moment(), 'ms since 1970')),
 })
 
 const fault = object({
@@ -171,7 +171,7 @@ export const policyWhyReport = object({
 })
 
 const denial = object({
-  lastMs: about(number(), 'when the last of these packets came, ms since 1970'),
+  lastMs: about(moment(), 'when the last of these packets came, ms since 1970'),
   firstMs: number(),
   packets: about(number(), 'that were told; the kernel tells 20 a second of each rule'),
   direction: about(direction, "egress: the sender's policies denied it; ingress: the receiver's"),

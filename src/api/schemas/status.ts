@@ -2,7 +2,7 @@
 import { array, boolean, exactOptional, number, object, picklist, string } from 'valibot'
 import { datapathNames } from '#/model/datapath.ts'
 import { endpointStates } from '#/model/endpoint.ts'
-import { about, type ValueOf } from '../value.ts'
+import { about, moment, type ValueOf } from '../value.ts'
 import { waysStatus } from './peers.ts'
 import { problem } from './problem.ts'
 
@@ -23,7 +23,7 @@ const objectStatus = object({
   state: picklist(['done', 'error']),
   message: exactOptional(about(string(), "the kernel's words, when state is error")),
   remedy: exactOptional(about(string(), 'what to do, where that is known; safe to follow')),
-  sinceMs: about(number(), 'since when it is in this state, ms since 1970'),
+  sinceMs: about(moment(), 'since when it is in this state, ms since 1970'),
   isTold: exactOptional(about(boolean(), 'another problem tells why')),
   attempts: about(number(), 'how often it failed in a row'),
 })
@@ -64,7 +64,7 @@ const clusterWatch = object({
   lastError: exactOptional(
     about(string(), 'why it is in backoff, or was last; absent once a watch has proven healthy'),
   ),
-  lastEventAtMs: exactOptional(about(number(), 'when the last event came, bookmarks included, ms since 1970')),
+  lastEventAtMs: exactOptional(about(moment(), 'when the last event came, bookmarks included, ms since 1970')),
   resourceVersion: exactOptional(string()),
   restarts: about(number(), 'how often a watch or list was begun anew after the first'),
   inSync: about(boolean(), 'whether all nodes have been seen once'),
@@ -84,7 +84,7 @@ const policy = object({
     'off: the cluster has no policy; failing: pods keep the rules that they had; waiting: not everything is known yet, and rules of before stay',
   ),
   why: exactOptional(about(string(), 'what is waited for, or what fails')),
-  sinceMs: exactOptional(about(number(), 'since when it is so, ms since 1970')),
+  sinceMs: exactOptional(about(moment(), 'since when it is so, ms since 1970')),
   policies: about(number(), 'how many policies the cluster has'),
   selecting: about(number(), 'how many of them select pods of this node'),
 })

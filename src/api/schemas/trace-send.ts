@@ -14,7 +14,7 @@ import {
 } from 'valibot'
 import { Addr } from '#/lib/addr.ts'
 import { traceProtocols } from '#/model/trace.ts'
-import { about, type ValueOf } from '../value.ts'
+import { about, moment, type ValueOf } from '../value.ts'
 
 export const traceEndsRequest = object({
   from: about(
@@ -75,7 +75,7 @@ const refusal = object({
 
 export const traceSendReport = object({
   node: string(),
-  sentAtMs: about(number(), "by this node's clock, ms since 1970"),
+  sentAtMs: about(moment(), "by this node's clock, ms since 1970"),
   refused: exactOptional(about(refusal, 'the kernel did not send it')),
 })
 

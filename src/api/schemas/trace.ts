@@ -1,7 +1,7 @@
 // The schemas of the operation by which a node tells where the packets of a trace are seen. docs/trace.md says what they mean.
-import { boolean, check, exactOptional, finite, number, object, picklist, pipe, string } from 'valibot'
+import { boolean, check, exactOptional, number, object, picklist, pipe, string } from 'valibot'
 import { tracePlaces, traceProtocols, traceRoles } from '#/model/trace.ts'
-import { about, type ValueOf } from '../value.ts'
+import { about, moment, type ValueOf } from '../value.ts'
 
 export const traceLimits = { seconds: 30, sightings: 1000, watchers: 4 } as const
 
@@ -38,7 +38,7 @@ const capturedBytes = pipe(
 
 const ready = object({
   node: string(),
-  nowMs: about(number(), "this node's clock, ms since 1970"),
+  nowMs: about(moment(), "this node's clock, ms since 1970"),
   kernel: about(string(), "the kernel's release"),
 })
 
@@ -51,7 +51,7 @@ const drop = object({
 })
 
 const sighting = object({
-  timeMs: about(pipe(number(), finite()), "ms since 1970 by this node's clock, with parts of a millisecond"),
+  timeMs: about(moment(), "ms since 1970 by this node's clock, with parts of a millisecond"),
   place: about(
     picklist(tracePlaces),
     'receive: came in by the device; queue: given to the device to be sent; transmit: left by it, after its tc programs and queue; drop: ended there; read: who it was for has it, a process or the kernel itself',

@@ -75,11 +75,14 @@ function sendJson({ response, isGzip }: Call, value: unknown, status = 200): voi
 }
 
 async function readBody(request: IncomingMessage): Promise<unknown> {
+  const tooLong = new Refusal(413, `the body has more than ${mostBodyBytes} bytes`)
+  // who says so beforehand gets the answer, and is not cut off
+  if (Number(request.headers['content-length']) > mostBodyBytes) throw tooLong
   const chunks: Buffer[] = []
   let bytes = 0
   for await (const chunk of request as AsyncIterable<Buffer>) {
     bytes += chunk.length
-    if (bytes > mostBodyBytes) throw new Refusal(413, `the body has more than ${mostBodyBytes} bytes`)
+    if (bytes > mostBodyBytes) throw tooLong
     chunks.push(chunk)
   }
   try {
@@ -127,15 +130,15 @@ export class UiServer implements AsyncDisposable {
       this.#server.on(event, (_request: unknown, socket: { destroy: () => void }) => socket.destroy())
   }
 
-  /** Listens on loopback; port 0: any that is free. Returns the port. Rejects when it cannot. */
-  async listen(port: number): Promise<number> {
+  /** Listens on loopback; port 0: any that is free. Returns where, as an address has it. Rejects when it cannot. */
+  async listen(port: number): Promise<string> {
     for (const host of ['127.0.0.1', '::1']) {
       const { promise, resolve, reject } = Promise.withResolvers<void>()
       this.#server.once('error', reject)
       this.#server.listen({ host, port }, resolve)
       try {
         await promise
-        return this.#port
+        return `${host.includes(':') ? `[${host}]` : host}:${this.port}`
       } catch (error) {
         // a computer without IPv4
         if (host === '127.0.0.1' && ['EADDRNOTAVAIL', 'EAFNOSUPPORT'].includes(errorCode(error) ?? '')) continue
@@ -147,7 +150,7 @@ export class UiServer implements AsyncDisposable {
     throw new Error('this computer has no loopback address')
   }
 
-  get #port(): number {
+  get port(): number {
     const address = this.#server.address()
     return typeof address === 'object' && address !== null ? address.port : 0
   }
@@ -211,7 +214,7 @@ export class UiServer implements AsyncDisposable {
     const check = (refused: Refused | undefined): void => {
       if (refused !== undefined) throw new Refusal(refused.status, refused.message)
     }
-    check(refusedByPlace(head, this.#port))
+    check(refusedByPlace(head, this.port))
     const url = new URL(head.url, 'http://127.0.0.1')
     const call: Call = { request, response, url, isGzip: takesGzip(request) }
     const { pathname } = url

@@ -53,6 +53,25 @@ test('a page holds each place once, in the order of the way, and marks an end wh
   assert.equal(count(page, '<div class="end'), 0)
 })
 
+test('an address that no pod has ends on the node whose pod CIDR it is of, as a box with its mark', () => {
+  const places = tunnelWay.there.slice(0, 9)
+  const text = 'no pod of node-2 has 10.244.2.77: its agent knows of none'
+  const nobody = { node: 'node-2', kind: 'deliver', device: 'cw-br0', text, isObstacle: true } as const
+  const page = tracePage(
+    pageTrace({
+      ...healthy(),
+      to: { addr: '10.244.2.77', cidrNode: 'node-2' },
+      predictions: { there: predictionsOf(places, [nobody]), back: [] },
+      sightings: places.map((place, index) => sightingAt(place, index, 'there')),
+    }),
+    'causeway',
+  )
+  assertWhole(page)
+  assert.match(page.replaceAll(/<[^>]*>/g, ''), /address\s+10\.244\.2\.77\s+of a pod CIDR of node-2/)
+  assert.equal(count(page, '<div class="end'), 1)
+  assert.ok(page.includes(text))
+})
+
 test('steps stand where the packet meets them', () => {
   const step = (text: string, more: Partial<Step> = {}) => ({
     node: 'node-1',

@@ -68,12 +68,12 @@ export async function serveUi(options: ServedOptions): Promise<Served> {
   )
   const traces = new Traces(trace ?? (() => Promise.reject(new Error('a simulated node sends nothing'))))
   const server = made.use(new UiServer({ hub, assets: new Assets(folder), traces, token }))
-  const port = await server.listen(0)
+  const place = await server.listen(0)
   const all = made.move()
   return {
     hub,
-    port,
-    address: `http://127.0.0.1:${port}/#token=${token}`,
+    port: server.port,
+    address: `http://${place}/#token=${token}`,
     [Symbol.asyncDispose]: () => all.disposeAsync(),
   }
 }
