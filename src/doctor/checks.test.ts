@@ -151,6 +151,11 @@ test('programs of others and offloads count only where a trace blames them', () 
   const link = { ...linkOf('eth0'), offloads: { 'tx-checksumming': true } }
   const answers = pair({ programs: [foreign, { ...foreign, isOurs: true }] }, { links: [link] })
   assert.deepEqual(idsOf(programSigns(answers)), ['CW6101 program/eth0 egress node-1', 'CW8103 device/eth0 node-1'])
+  // what takes one out takes out no other
+  const [ofTc] = programSigns(answers)
+  assert.match(ofTc!.remedy, /tc filter del dev eth0 egress pref PREF/)
+  const [ofXdp] = programSigns(pair({ programs: [{ ...foreign, hook: 'xdp' }] }, {}))
+  assert.match(ofXdp!.remedy, /ip link set dev eth0 xdp off; ip link set dev eth0 xdpgeneric off/)
   const drop = (reason: string, node: string) =>
     ({
       direction: 'there',

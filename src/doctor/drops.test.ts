@@ -48,13 +48,21 @@ test('a rule that drops large packets alone is the cause of what agents say of s
   )
 })
 
+test('that some firewall dropped a packet makes no second cause beside what the agent of that node tells', () => {
+  const rule = dropped({ node: 'node-2', device: 'eth0' }, 'NETFILTER_DROP', 'nft_do_chain', 'look for the rule')
+  const input = told('CW7002', 'chain/inet fw input', "table inet fw drops the tunnel's packets")
+  const lost = [packetOf('node-1', 'node-2', rule)]
+  assert.deepEqual(namesOf([['node-2', input]], lost), ['CW7002 chain/inet fw input'])
+  assert.deepEqual(namesOf([['node-3', input]], lost), ['CW7002 chain/inet fw input', 'CW7001 node/node-2'])
+})
+
 test('where the kernel has dropped them, what mends that is the remedy of a way that agents call broken', () => {
   const queue = dropped({ node: 'node-1', device: 'cw-vxlan' }, 'QDISC_DROP', '__dev_queue_xmit', 'tc -s qdisc show')
   const silent: Told = [['node-2', told('CW1306', 'node/node-1')]]
   const findings = findingsOf(silent, [packetOf('node-1', 'node-2', queue)])
   assert.deepEqual(
     findings.map(({ name, remedy }) => [name, remedy]),
-    [['CW1306 node/node-1', 'tc -s qdisc show']],
+    [['CW1306 node/node-1', 'on node-1: tc -s qdisc show']],
   )
 })
 
@@ -65,6 +73,10 @@ test('packets that the kernel dropped at one place for one reason are one findin
     'CW6102 way/node-1 to node-2',
   ])
   assert.equal(namesOf([], [packetOf('node-1', 'node-2', ttl), packetOf('node-2', 'node-3', other)]).length, 2)
+  // a node that answers nobody's question for its MAC is one finding, wherever packets waited for that
+  const silent = (node: string) => dropped({ node, device: 'eth0' }, 'NEIGH_FAILED', 'neigh_invalidate', 'look')
+  const waited = [packetOf('node-1', 'node-3', silent('node-1')), packetOf('node-2', 'node-3', silent('node-2'))]
+  assert.equal(namesOf([], waited).length, 1)
 })
 
 test('an XDP program of any device is a program of others, though the kernel gives no reason', () => {
