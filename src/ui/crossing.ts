@@ -1,4 +1,4 @@
-// How packets cross from one node to another and back, as both nodes tell it, and in words. Pure.
+// How packets cross from one node to another and back, as both nodes tell it. Pure.
 import { type PeerWay } from '#/api/schemas/peers.ts'
 import { type AgentStatus, type VerdictStatus } from '#/api/schemas/status.ts'
 import { type Crossing, type CrossingSide, type Matrix, type WayLetter } from './contract.ts'
@@ -23,41 +23,8 @@ export function sideOf(node: string, other: string, { status, probes, silence }:
   }
 }
 
-const familyName = (text: string): string => (text.includes(':') ? 'IPv6' : 'IPv4')
-
-const wayWords = { vxlan: 'through the VXLAN tunnel', native: 'natively', none: 'not at all' } as const
-
-/** Families that go the same way are not told apart: why, where and which sizes is told of each verdict by itself. */
-function verdictWords(verdicts: readonly VerdictStatus[]): string {
-  const ways = Map.groupBy(verdicts, ({ way }) => way)
-  if (ways.size === 1) return wayWords[verdicts[0]!.way]
-  const families = (some: readonly VerdictStatus[]): string =>
-    [...new Set(some.map(({ podCIDR }) => familyName(podCIDR)))].join(' and ')
-  return [...ways].map(([way, some]) => `${wayWords[way]} over ${families(some)}`).join(', ')
-}
-
-function probeWords(probes: readonly PeerWay[]): string {
-  const ofPods = probes.filter(({ path }) => path === 'pod')
-  const bad = ofPods.filter(({ state }) => state !== 'ok' && state !== 'unknown')
-  if (bad.length > 0)
-    return `its probes there: ${bad.map(({ family, state }) => `IPv${family} is ${state}`).join(', ')}`
-  return ofPods.some(({ state }) => state === 'ok') ? 'its probes there are answered' : 'nothing is known by probes'
-}
-
-function sideWords({ node, verdicts, probes, silence }: CrossingSide, other: string): string[] {
-  if (silence !== undefined) return [`${node} does not say how it reaches ${other}: ${silence}.`]
-  if (verdicts.length === 0) return [`${node} knows no pod CIDR of ${other}.`]
-  return [`From ${node} to pods of ${other} packets go ${verdictWords(verdicts)}; ${probeWords(probes)}.`]
-}
-
 export function crossingOf(there: CrossingSide, back: CrossingSide): Crossing {
-  return {
-    from: there.node,
-    to: back.node,
-    there,
-    back,
-    words: [...sideWords(there, back.node), ...sideWords(back, there.node)],
-  }
+  return { from: there.node, to: back.node, there, back }
 }
 
 const letters = { vxlan: 'v', native: 'n', none: '-' } as const
