@@ -106,9 +106,9 @@ test('what a pod drops in its own namespace is no firewall of its node, and what
 
 test('a pod without the route that keeps its packets small is the cause of large ones that are refused, with what makes it again', () => {
   const narrow = { ...routeOf('10.244.0.0/16', '10.244.0.1'), mtuBytes: 1450 }
-  const podOf = (name: string, routes: readonly (typeof narrow)[]) =>
+  const podOf = (name: string, routes: readonly ReturnType<typeof routeOf>[]) =>
     namespaceOf({ pod: `default/${name}`, links: [linkOf('eth0')], routes: [...routes] })
-  const clusterWith = (routes: readonly (typeof narrow)[]) =>
+  const clusterWith = (routes: readonly ReturnType<typeof routeOf>[]) =>
     withFacts(clusterOf(2), (node) => {
       if (node !== 'node-1') return factsOf(node)
       const pods = [podOf('web-1-1', routes), podOf('web-1-2', [narrow, routeOf('0.0.0.0/0', '10.244.0.1')])]
