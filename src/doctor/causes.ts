@@ -42,7 +42,13 @@ const sameClaim: Readonly<Record<string, readonly string[]>> = { CW1103: ['CW110
 const isSameClaim = (cause: Sign, sign: Sign): boolean =>
   cause.object === sign.object && ownValue(sameClaim, sign.code)?.includes(cause.code) === true
 
+/** A node that reaches nobody has no way to each of the others, and they have none to it. */
+const isOfCutOff = (cause: Sign, sign: Sign): boolean =>
+  cause.code === 'CW1205' && sign.code === 'CW1201' && touches(cause.extent, sign.extent)
+
 const certain = 100
+/** Any other cause is a better one. */
+const least = 1
 
 /** How well a sign is explained; 0: not at all. */
 function explained(cause: Sign, sign: Sign): number {
@@ -53,13 +59,16 @@ function explained(cause: Sign, sign: Sign): number {
     return isMaker && touches(cause.extent, sign.extent) && isOfChain(cause, sign) ? certain : 0
   }
   if (isSameClaim(cause, sign)) return certain
+  if (isOfCutOff(cause, sign)) return least
   if (rank(cause) >= rank(sign)) return 0
   if (loss !== undefined && isBlamed(cause, loss)) return certain
+  // all nodes go by what Node objects say of owners
+  if (natureOf(sign.code).isOf.includes('owners')) return isOfHarm(cause, sign) ? certain : 0
   if (cause.needs === 'blame' && loss !== undefined) return 0
   if (!isOfHarm(cause, sign) || !touches(cause.extent, sign.extent)) return 0
   if (loss !== undefined && !isAtPlace(cause, loss)) return 0
   const isThere = loss?.node !== undefined && cause.extent.at === loss.node
-  return 1 + precisionOf(cause.extent) + (isThere ? 8 : 0) + (rank(sign) - rank(cause))
+  return least + 1 + precisionOf(cause.extent) + (isThere ? 8 : 0) + (rank(sign) - rank(cause))
 }
 
 function bestOf(causes: readonly Sign[], sign: Sign): Sign | undefined {

@@ -12,8 +12,8 @@ type ReasonWords = {
   readonly kinds: readonly StepKind[]
 }
 
-/** It waits for a MAC that nobody tells, perhaps since a route, or the table of a tunnel's device, leads to where nobody is. */
-const waiting: readonly StepKind[] = ['neighbour', 'route', 'fdb']
+/** It waits for a MAC that nobody tells, perhaps since no pod has the address, or a route, or the table of a tunnel's device, leads to where nobody is. */
+const waiting: readonly StepKind[] = ['neighbour', 'route', 'fdb', 'deliver']
 const firewall: readonly StepKind[] = ['nftables', 'policy', 'service']
 
 const xdp: ReasonWords = { text: 'an XDP program dropped it', remedy: 'look at: bpftool net', kinds: ['program'] }
@@ -141,7 +141,8 @@ const functions: readonly (readonly [RegExp, ReasonWords])[] = [
   [/xdp/, xdp],
   [/^(tcf_|cls_bpf|sch_handle|tc_run)/, { text: 'a tc or eBPF program dropped it', kinds: ['program', 'policy'] }],
   [/^vxlan_/, { text: 'the VXLAN device did not take it', kinds: ['tunnel', 'fdb'] }],
-  [/^(neigh_|arp_|ndisc_)/, { text: 'the next hop has no MAC', kinds: ['neighbour', 'fdb'] }],
+  // IPv6 tells no reason where IPv4 has NEIGH_FAILED
+  [/^(neigh_|arp_|ndisc_)/, { text: 'the next hop has no MAC', kinds: waiting }],
   [/^(br_|__br_)/, { text: 'the bridge did not pass it on', kinds: ['bridge', 'fdb'] }],
 ]
 

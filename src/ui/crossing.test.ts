@@ -71,8 +71,8 @@ test('both nodes say how packets cross, and why, in words too', () => {
     [2, 3, 'ebpf', 'default/web'],
   )
   assert.deepEqual(crossing.words, [
-    'from a to pods of b: IPv4 through the VXLAN tunnel to 172.30.1.12, up to 1450 bytes: the routing is vxlan; IPv6 natively by fd30::1 on eth0 and fd31::1 on eth1, up to 1450 bytes: BGP tells it; its probes there: IPv6 is broken',
-    'b does not say how it reaches a: no agent answers',
+    'From a to pods of b packets go through the VXLAN tunnel over IPv4, natively over IPv6; its probes there: IPv6 is broken.',
+    'b does not say how it reaches a: no agent answers.',
   ])
 })
 
@@ -83,8 +83,8 @@ test('a way that there is not, and a node without pod CIDRs, are said', () => {
   })
   const unknown = sideOf('b', 'a', { status: { verdicts: [], endpoints: [] }, probes: [] })
   assert.deepEqual(crossingOf(none, unknown).words, [
-    'from a to pods of b: IPv4 not at all: its address is not known; nothing is known by probes',
-    'b knows no pod CIDR of a',
+    'From a to pods of b packets go not at all; nothing is known by probes.',
+    'b knows no pod CIDR of a.',
   ])
 })
 

@@ -25,12 +25,15 @@ export function sideOf(node: string, other: string, { status, probes, silence }:
 
 const familyName = (text: string): string => (text.includes(':') ? 'IPv6' : 'IPv4')
 
-function wayWords({ way, tunnel, nextHops, mtuBytes, reason }: VerdictStatus): string {
-  const fits = mtuBytes === undefined ? '' : `, up to ${mtuBytes} bytes`
-  if (way === 'vxlan') return `through the VXLAN tunnel to ${tunnel?.dst}${fits}: ${reason}`
-  if (way === 'none') return `not at all: ${reason}`
-  const hops = (nextHops ?? []).map(({ device, gateway }) => `${gateway} on ${device}`).join(' and ')
-  return `natively${hops === '' ? '' : ` by ${hops}`}${fits}: ${reason}`
+const wayWords = { vxlan: 'through the VXLAN tunnel', native: 'natively', none: 'not at all' } as const
+
+/** Families that go the same way are not told apart: why, where and which sizes is told of each verdict by itself. */
+function verdictWords(verdicts: readonly VerdictStatus[]): string {
+  const ways = Map.groupBy(verdicts, ({ way }) => way)
+  if (ways.size === 1) return wayWords[verdicts[0]!.way]
+  const families = (some: readonly VerdictStatus[]): string =>
+    [...new Set(some.map(({ podCIDR }) => familyName(podCIDR)))].join(' and ')
+  return [...ways].map(([way, some]) => `${wayWords[way]} over ${families(some)}`).join(', ')
 }
 
 function probeWords(probes: readonly PeerWay[]): string {
@@ -42,10 +45,9 @@ function probeWords(probes: readonly PeerWay[]): string {
 }
 
 function sideWords({ node, verdicts, probes, silence }: CrossingSide, other: string): string[] {
-  if (silence !== undefined) return [`${node} does not say how it reaches ${other}: ${silence}`]
-  if (verdicts.length === 0) return [`${node} knows no pod CIDR of ${other}`]
-  const families = verdicts.map((each) => `${familyName(each.podCIDR)} ${wayWords(each)}`)
-  return [`from ${node} to pods of ${other}: ${families.join('; ')}; ${probeWords(probes)}`]
+  if (silence !== undefined) return [`${node} does not say how it reaches ${other}: ${silence}.`]
+  if (verdicts.length === 0) return [`${node} knows no pod CIDR of ${other}.`]
+  return [`From ${node} to pods of ${other} packets go ${verdictWords(verdicts)}; ${probeWords(probes)}.`]
 }
 
 export function crossingOf(there: CrossingSide, back: CrossingSide): Crossing {

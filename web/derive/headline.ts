@@ -3,7 +3,7 @@ import { someOf } from '#/lib/some-of.ts'
 import { type NodeRow } from '#/ui/contract.ts'
 import { type State } from '../state/state.ts'
 import { medianRttMs, type Pair } from './pairs.ts'
-import { datapathWords, plural, rttText, type Tone } from './words.ts'
+import { datapathWords, placeWord, plural, rttText, type Tone } from './words.ts'
 import { type Wrong } from './wrong.ts'
 
 export type Headline = { readonly tone: Tone; readonly title: string; readonly facts: readonly string[] }
@@ -91,7 +91,7 @@ function factsOf(rows: readonly NodeRow[], pairs: readonly Pair[]): string[] {
   const ok = probed.filter(({ state }) => state === 'ok').length
   const rtt = medianRttMs(pairs)
   return [
-    racks > 1 ? plural(racks, 'rack') : '',
+    racks > 1 ? plural(racks, placeWord(rows)) : '',
     plural(pods, 'pod'),
     waysText(rows),
     datapathText(rows),

@@ -384,7 +384,7 @@ test('what is asked of one node, of two and of all is what agents answer', withi
   assert.deepEqual([crossing.there.verdicts.length, crossing.there.probes.length], [1, 1])
   assert.match(
     crossing.words[0]!,
-    /^from node-1 to pods of node-2: IPv4 natively by .* on eth0, up to 1500 bytes: .*; its probes there are answered$/,
+    /^From node-1 to pods of node-2 packets go natively; its probes there are answered\.$/,
   )
   const matrix = await get<Matrix>('/api/matrix?nodes=node-1,node-2,node-80')
   assert.deepEqual(matrix, { nodes: ['node-1', 'node-2', 'node-80'], rows: ['=nv', 'n=v', 'vv='], left: 0 })
