@@ -100,6 +100,21 @@ test('one without the label is of somebody else', async () => {
   assert.equal(await api.isThere(), true)
 })
 
+test('an API that goes away before the end leaves the namespace, and takes nothing of what was tested', async () => {
+  await using api = await Api.start()
+  const said: string[] = []
+  const { client } = api
+  const away: Partial<ApiClient> = {
+    get: async (path) => client.get(path),
+    create: async (path, object) => client.create(path, object),
+    delete: async () => Promise.reject(new ApiError('delete', { code: 503, reason: 'Unavailable', detail: 'away' })),
+  }
+  const taken = await takeNamespace(away as ApiClient, name, api.calls)
+  assert.equal(await taken.remove((line) => said.push(line)), false)
+  assert.match(said.join(), /cannot be deleted.*503.*namespace\/causeway-test is left.*--clean/)
+  assert.equal(await api.isThere(), true)
+})
+
 test('only the very namespace is removed, not one that was made in its place', async () => {
   await using api = await Api.start()
   const first = await api.client.create(namespacesPath(), elsewhere)

@@ -176,9 +176,16 @@ export class TestNamespace {
     }
   }
 
-  async remove(say: (line: string) => void): Promise<void> {
+  /** Whether it is gone. Never rejects: what was tested is to be told also where the API goes away before the end. */
+  async remove(say: (line: string) => void): Promise<boolean> {
     clearInterval(this.#timer)
-    await removeNamespace(this.#client, this.#object, say)
+    try {
+      await removeNamespace(this.#client, this.#object, say)
+      return true
+    } catch (error) {
+      say(`${describe(error)}; namespace/${this.name} is left: the next test removes it, as --clean does`)
+      return false
+    }
   }
 }
 

@@ -3,7 +3,7 @@ import { closeSync, openSync, writeSync } from 'node:fs'
 import { type AgentOfNode } from '#/api/client.ts'
 import { connect } from '#/cluster/connect.ts'
 import { describe } from '#/cluster/errors.ts'
-import { resultsJson } from '#/connectivity/json.ts'
+import { exitStatusOf, resultsJson } from '#/connectivity/json.ts'
 import { junitText } from '#/connectivity/junit.ts'
 import { defaultNamespace } from '#/connectivity/objects.ts'
 import { scenarios } from '#/connectivity/scenarios.ts'
@@ -110,7 +110,9 @@ function read(values: TestValues) {
 
 type Wish = ReturnType<typeof read> & { readonly values: TestValues; readonly interruption: Interruption }
 
-async function runTest(agents: readonly AgentOfNode[], wish: Wish): Promise<readonly ScenarioResult[]> {
+type Outcome = { readonly results: readonly ScenarioResult[]; readonly exitStatus: number }
+
+async function runTest(agents: readonly AgentOfNode[], wish: Wish): Promise<Outcome> {
   const { selection, api, nodeCount, timeoutMs, outside, namespace, values, interruption } = wish
   const { signal } = interruption
   await using client = await connect(api)
@@ -145,25 +147,27 @@ async function runTest(agents: readonly AgentOfNode[], wish: Wish): Promise<read
   const startMs = performance.now()
   const taken = await takeNamespace(client, namespace, { say: complain, signal })
   let results: readonly ScenarioResult[]
+  let isRemoved: boolean
   try {
     results = await interruption.orStopped(new ScenarioRun(session, nodes, namespace).run())
   } finally {
     progress.clear()
     if (signal.aborted)
       complain(`interrupted: namespace/${namespace} is removed; another Ctrl-C leaves that to the next run`)
-    await taken.remove(complain)
+    isRemoved = await taken.remove(complain)
   }
   const ms = performance.now() - startMs
+  const exitStatus = exitStatusOf(results, isRemoved)
   if (isText) print(`\n${summaryText(results, ms)}`)
   else
     printJson(
       resultsJson(
         results,
         nodes.map(({ name }) => name),
-        ms,
+        { ms, exitStatus },
       ),
     )
-  return results
+  return { results, exitStatus }
 }
 
 async function clean({ api, namespace, interruption }: Wish): Promise<number> {
@@ -179,9 +183,9 @@ async function run(values: TestValues): Promise<number> {
   try {
     if (values.clean) return await clean(wish)
     if (chosenSource(values).kind === 'lab') makeTracePrograms()
-    const results = await withAgents(values, async (agents) => runTest(agents, wish))
+    const { results, exitStatus } = await withAgents(values, async (agents) => runTest(agents, wish))
     if (junit !== undefined) writeSync(junit, junitText(results))
-    return results.some(({ state }) => state === 'failed') ? 1 : 0
+    return exitStatus
   } catch (error) {
     if (error instanceof UsageError) throw error
     const exitStatus = error instanceof Interrupted ? error.exitStatus : unmadeStatus

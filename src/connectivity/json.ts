@@ -23,7 +23,17 @@ function probeJson({ probe, state, outcome, text, code, remedy, tries, firstText
   }
 }
 
-export function resultsJson(results: readonly ScenarioResult[], nodes: readonly string[], ms: number) {
+/** `isRemoved`: nothing is left of what the test made. */
+export function exitStatusOf(results: readonly ScenarioResult[], isRemoved: boolean): 0 | 1 | 3 {
+  if (results.some(({ state }) => state === 'failed')) return 1
+  return isRemoved ? 0 : 3
+}
+
+export function resultsJson(
+  results: readonly ScenarioResult[],
+  nodes: readonly string[],
+  { ms, exitStatus }: { ms: number; exitStatus: number },
+) {
   return {
     summary: summaryText(results, ms),
     nodes,
@@ -32,6 +42,6 @@ export function resultsJson(results: readonly ScenarioResult[], nodes: readonly 
       ms: Math.round(rest.ms),
       packets: probes.map(probeJson),
     })),
-    exitStatus: results.some(({ state }) => state === 'failed') ? 1 : 0,
+    exitStatus,
   }
 }

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { judge } from './judge.ts'
-import { resultsJson } from './json.ts'
+import { exitStatusOf, resultsJson } from './json.ts'
 import { junitText } from './junit.ts'
 import { resultOfProbes, skipped } from './results.ts'
 import { selectionOf } from './selection.ts'
@@ -62,9 +62,12 @@ test('JUnit: a case for each packet, what the scenario is skipped for, and nothi
 })
 
 test('JSON: the same, for programs', () => {
-  const { exitStatus, scenarios } = resultsJson(results, ['node-1', 'node-2'], 2000)
+  const { exitStatus, scenarios } = resultsJson(results, ['node-1', 'node-2'], { ms: 2000, exitStatus: 1 })
   assert.equal(exitStatus, 1)
-  assert.equal(resultsJson(results.slice(0, 1), [], 1).exitStatus, 0)
+  assert.equal(exitStatusOf(results, true), 1)
+  assert.equal(exitStatusOf(results, false), 1)
+  assert.equal(exitStatusOf(results.slice(0, 1), true), 0)
+  assert.equal(exitStatusOf(results.slice(0, 1), false), 3)
   assert.deepEqual(
     scenarios[1]!.packets.map(({ state, code }) => [state, code]),
     [
