@@ -103,12 +103,17 @@ async function sendOnce(agents: ReadonlyMap<string, AgentOfNode>, probe: Probe):
 
 export type Sent = { readonly result: ProbeResult; readonly packets: readonly FollowedPacket[] }
 
-async function send(agents: ReadonlyMap<string, AgentOfNode>, probe: Probe): Promise<Sent> {
+const wayOf = ({ from, to }: Probe): string => [from.node, to.node].toSorted().join(' ')
+
+/** `broken`: ways on which packets were lost for good, where another try says no more. */
+async function send(agents: ReadonlyMap<string, AgentOfNode>, probe: Probe, broken: Set<string>): Promise<Sent> {
   const first = await sendOnce(agents, probe)
   const once = judge(probe, first, 1)
-  if (!isWorthAgain(once) || !agents.has(probe.from.node)) return { result: once, packets: packetsOf(probe, [first]) }
+  const isFinal = !isWorthAgain(once) || !agents.has(probe.from.node) || broken.has(wayOf(probe))
+  if (isFinal) return { result: once, packets: packetsOf(probe, [first]) }
   await sleep(pauseMs)
   const second = await sendOnce(agents, probe)
+  if (judge(probe, second, 2).state === 'failed') broken.add(wayOf(probe))
   return { result: { ...judge(probe, second, 2), firstText: once.text }, packets: packetsOf(probe, [first, second]) }
 }
 
@@ -121,7 +126,7 @@ function packetsOf(probe: Probe, told: readonly Told[]): FollowedPacket[] {
 export async function sendAll(
   agents: ReadonlyMap<string, AgentOfNode>,
   probes: readonly Probe[],
-  { signal, tell }: { signal: AbortSignal; tell: (done: number, all: number) => void },
+  { signal, broken, tell }: { signal: AbortSignal; broken: Set<string>; tell: (done: number, all: number) => void },
 ): Promise<Sent[]> {
   let done = 0
   tell(0, probes.length)
@@ -130,7 +135,7 @@ export async function sendAll(
     // whoever asked is not here any more to hear of a rejection
     async (probe): Promise<Sent[]> => {
       if (signal.aborted) return []
-      const one = await send(agents, probe)
+      const one = await send(agents, probe, broken)
       tell(++done, probes.length)
       return [one]
     },

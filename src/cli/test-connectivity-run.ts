@@ -111,6 +111,7 @@ export class ScenarioRun {
   readonly #namespace: string
   readonly #results: ScenarioResult[] = []
   readonly #packets: FollowedPacket[] = []
+  readonly #broken = new Set<string>()
   readonly #packetOf = new Map<ProbeResult, FollowedPacket>()
 
   constructor(session: Session, nodes: readonly ChosenNode[], namespace: string) {
@@ -190,7 +191,11 @@ export class ScenarioRun {
   ): Promise<void> {
     const { signal, progress } = this.#session
     const startMs = performance.now()
-    const sent = await sendAll(agents, probes, { signal, tell: (done, all) => progress(name, done, all) })
+    const sent = await sendAll(agents, probes, {
+      signal,
+      broken: this.#broken,
+      tell: (done, all) => progress(name, done, all),
+    })
     for (const { result, packets } of sent) {
       // a node may refuse what is for itself, and what is translated fails for more reasons: both say nothing of ways
       if (result.probe.to.isPod) this.#packets.push(...packets)

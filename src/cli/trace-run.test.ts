@@ -57,11 +57,11 @@ test('the agent of this node alone is asked by the name that it has', async () =
 })
 
 test('a probe that no agent takes for one is wrong use', async () => {
-  const reply = { status: 400, body: 'sizeBytes: 5: expected 36 to 65535\n' }
+  const reply = { status: 400, body: 'sizeBytes: 40: expected 44 to 65535\n' }
   const agents = [{ node: 'node-1', transport: agentThatSends(reply) }]
   await assert.rejects(
-    withTrace(agents, { ...wish, sizeBytes: 5 }, async (run) => Promise.resolve(run)),
-    (error) => error instanceof UsageError && error.message.includes('expected 36 to 65535'),
+    withTrace(agents, { ...wish, sizeBytes: 40 }, async (run) => Promise.resolve(run)),
+    (error) => error instanceof UsageError && error.message.startsWith('--size 40: expected 44 to 65535'),
   )
 })
 

@@ -7,6 +7,7 @@ import { type TracePrediction } from '#/api/schemas/trace-predict.ts'
 import { Addr, type Family } from '#/lib/addr.ts'
 import { isOfEcho, lastDestination } from '#/trace/destination.ts'
 import { type Sighting } from '#/trace/types.ts'
+import { redirected } from '#/trace/redirected.ts'
 import { goalNode, judgeTrace, type End, type Trace, type TraceFacts } from '#/trace/verdict.ts'
 import { UsageError } from './args.ts'
 import { askSoon } from './trace-ask.ts'
@@ -63,7 +64,8 @@ async function send(
     if (outcome.kind === 'answer') return { probe: { ...probe, request }, sent: outcome.value }
     const isTaken = outcome.kind === 'refusal' && outcome.status === 409 && outcome.message.includes('source port')
     // such as a size that no packet of this protocol has
-    if (outcome.kind === 'refusal' && outcome.status === 400) throw new UsageError(outcome.message)
+    if (outcome.kind === 'refusal' && outcome.status === 400)
+      throw new UsageError(outcome.message.replace(/^sizeBytes: /, '--size '))
     if (!isTaken || tries === mostPorts) throw new NotTold(`${agent.node} does not send the probe: ${outcome.message}`)
     request = withOtherPort(request)
   }
@@ -194,11 +196,13 @@ async function outcomeOf(watched: Watched, sender: AgentOfNode, before: Predicte
     : before
   const facts = factsOf(watched, predicted, end)
   const silences = predicted.silences.map(({ node, why }) => `${node} does not say what it would do: ${why}`)
+  const trace = judgeTrace(facts)
   return {
     probe,
     facts,
     sent,
-    ...judgeTrace(facts),
+    ...trace,
+    verdict: redirected(trace, asked, end),
     blind: [...watch.blind, ...facts.blind.filter(({ node }) => !watch.nodes.has(node))],
     notes: [...watch.notes, ...silences],
     ...(isTranslated && { behind: end }),

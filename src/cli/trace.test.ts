@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { healthy, sightingAt, tunnelWay } from '#/trace/testing/scene.ts'
-import { judgeTrace, type TraceFacts } from '#/trace/verdict.ts'
+import { judgeTrace, outcomes, type TraceFacts } from '#/trace/verdict.ts'
 import { UsageError } from './args.ts'
 import { splitPort, wishOf } from './trace.ts'
 import { traceJson } from './trace-json.ts'
@@ -138,4 +139,19 @@ test('equal ways are told: which one the packet takes, and what became of severa
     { way: 'as far as eth0 of node-1', outcome: 'lost', sourcePorts: [2] },
   ])
   assert.match(renderTrace({ ...run, ways }, options), /^1 +LOST +as far as eth0 of node-1$/m)
+})
+
+test('docs/trace.md has each field of --json', () => {
+  const section = readFileSync(new URL('../../docs/trace.md', import.meta.url), 'utf8')
+    .split('\n## --json\n')[1]!
+    .split('\n## ')[0]!
+  const documented = new Set([...section.matchAll(/`(\w+)(?:\[\])?`/g)].map(([, name]) => name))
+  const lost = runOf({
+    ...healthy(),
+    sightings: tunnelWay.there.slice(0, 7).map((place, index) => sightingAt(place, index, 'there')),
+  })
+  const json = traceJson({ ...lost, behind: { addr: '10.0.0.1' }, fullBytes: 1450, ways: [] })
+  const undocumented = [...Object.keys(json), ...Object.keys(json.verdict)].filter((name) => !documented.has(name))
+  assert.deepEqual(undocumented, [])
+  for (const outcome of outcomes) assert.ok(section.includes(`\`${outcome}\``), outcome)
 })

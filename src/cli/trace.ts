@@ -1,5 +1,4 @@
 // `causeway trace`: sends a real packet from one end to another, shows where it goes, and says where and why it ends.
-import { writeFileSync } from 'node:fs'
 import { type Family } from '#/lib/addr.ts'
 import { messageOf } from '#/lib/log.ts'
 import { type TraceProtocol } from '#/model/trace.ts'
@@ -20,6 +19,7 @@ import { runSizes } from './trace-sizes.ts'
 import { renderTrace } from './trace-text.ts'
 import { runWays } from './trace-ways.ts'
 import { version } from './version.ts'
+import { writeWhole } from './whole-file.ts'
 
 const { node: _node, ...everywhere } = agentOptions
 
@@ -80,7 +80,7 @@ export function wishOf(chosen: Chosen, port: number | undefined): TraceWish {
   if (protocol === 'icmp' && port !== undefined) throw new UsageError('--icmp: ICMP has no ports')
   const sizeBytes = chosen.size === undefined ? undefined : wholeNumber('size', chosen.size)
   if (sizeBytes !== undefined && (sizeBytes < 1 || sizeBytes > largestBytes))
-    throw new UsageError(`--size ${sizeBytes}: expected up to ${largestBytes}`)
+    throw new UsageError(`--size ${sizeBytes}: expected 1 to ${largestBytes}`)
   if (protocol === 'tcp' && sizeBytes !== undefined)
     throw new UsageError('--size: a SYN carries no data; add --icmp without a port, or --udp')
   return { protocol, ...(port !== undefined && { port }), ...(sizeBytes !== undefined && { sizeBytes }) }
@@ -88,7 +88,7 @@ export function wishOf(chosen: Chosen, port: number | undefined): TraceWish {
 
 function write(option: 'html' | 'pcap', path: string, content: string | Uint8Array): void {
   try {
-    writeFileSync(path, content)
+    writeWhole(path, content)
   } catch (error) {
     throw new UsageError(`--${option} ${path}`, { cause: error })
   }
@@ -132,8 +132,7 @@ ${agentOptionsNote}`,
   run: async (args) => {
     const { values, positionals } = options(args, traceOptions)
     const [from, target, ...more] = positionals
-    if (from === undefined || target === undefined)
-      throw new UsageError('trace needs two ends: causeway trace shop/web-1 db/pg-0:5432')
+    if (!from || !target) throw new UsageError('trace needs two ends: causeway trace shop/web-1 db/pg-0:5432')
     noMore(more)
     const { end: to, port } = splitPort(target)
     const wish = wishOf(values, port)

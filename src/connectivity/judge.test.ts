@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { clusterOf } from '#/doctor/testing/answers.ts'
+import { type FollowedPacket } from '#/doctor/types.ts'
 import { type Outcome, type Verdict } from '#/trace/verdict.ts'
 import { followed, isWorthAgain, judge } from './judge.ts'
-import { resultOfFaults, resultOfProbes } from './results.ts'
+import { causeOf, resultOfFaults, resultOfProbes } from './results.ts'
 import { probe } from './testing.ts'
 
 const verdict = (outcome: Outcome, besides: Partial<Verdict> = {}): Verdict => ({ outcome, text: outcome, ...besides })
@@ -80,4 +82,21 @@ test('a scenario passes only if all of it did what it should', () => {
     resultOfFaults('pods-start', { all: 4, noun: 'pod', what: 'are ready', faults }, 1)
   assert.deepEqual([of([]).state, of([]).text], ['passed', '4 pods are ready'])
   assert.deepEqual([of([fault]).state, of([fault]).text], ['failed', '3 of 4 pods are ready'])
+})
+
+test('a packet of which nothing is known has the cause that the trace of another blames', () => {
+  const answers = clusterOf(2)
+  const last = { node: 'node-2', device: 'eth0', place: 'receive', isExpected: true } as const
+  const packet = (from: string, besides: Partial<Verdict>): FollowedPacket => ({
+    from: { name: from, node: 'node-1', isPod: true },
+    to: { name: 'default/web-2-1', node: 'node-2', isPod: true },
+    family: 4,
+    protocol: 'icmp',
+    verdict: verdict('lost', { last, ...besides }),
+  })
+  const blaming = packet('default/web-1-1', { code: 'CW7001', remedy: 'accept it', next: last })
+  const unknown = packet('default/web-1-2', { next: last })
+  assert.equal(causeOf(unknown, [], answers)?.code, 'CW6102')
+  const cause = causeOf(unknown, [blaming], answers)
+  assert.deepEqual([cause?.code, cause?.remedy], ['CW7001', 'accept it'])
 })

@@ -1,6 +1,6 @@
 // What becomes of scenarios, by what became of their packets, agents and pods. Pure.
 import { diagnose } from '#/doctor/diagnose.ts'
-import { packetText } from '#/doctor/losses.ts'
+import { blamedCode, isLost, packetText } from '#/doctor/losses.ts'
 import { type Finding, type FollowedPacket, type NodeAnswers } from '#/doctor/types.ts'
 import { plural, probesText } from './text.ts'
 import { type Fault, type ProbeResult, type ScenarioName, type ScenarioResult } from './types.ts'
@@ -34,11 +34,25 @@ export function skipped(name: ScenarioName, text: string): ScenarioResult {
   return { name, state: 'skipped', text, probes: [], faults: [], ms: 0 }
 }
 
-/** What doctor says of one packet that did not pass, so that it has doctor's code and remedy. */
-export function causeOf(packet: FollowedPacket, answers: readonly NodeAnswers[]): Finding | undefined {
-  const { findings } = diagnose(answers, [packet])
+/**
+ * What doctor says of one packet that did not pass, so that it has doctor's code and remedy. `blaming`: others whose traces say what is wrong, which may
+ * be what has ended this one as well.
+ */
+export function causeOf(
+  packet: FollowedPacket,
+  blaming: readonly FollowedPacket[],
+  answers: readonly NodeAnswers[],
+): Finding | undefined {
+  const { findings } = diagnose(answers, [packet, ...blaming.filter((each) => each !== packet)])
+  // of what was lost for a cause the first is named
   const text = packetText(packet)
   return findings.find(({ message, consequences }) => [message, ...consequences].some((each) => each.includes(text)))
+}
+
+/** One for each thing that traces blame. */
+function blamingIn(packets: readonly FollowedPacket[]): FollowedPacket[] {
+  const blaming = packets.filter((packet) => isLost(packet) && blamedCode(packet) !== undefined)
+  return [...new Map(blaming.map((packet) => [`${blamedCode(packet)} ${packet.verdict.text}`, packet])).values()]
 }
 
 /** The results with doctor's code and remedy at each packet that failed, as far as doctor knows its cause. */
@@ -46,9 +60,10 @@ export function withCauses(
   results: readonly ScenarioResult[],
   { packetOf, answers }: { packetOf: ReadonlyMap<ProbeResult, FollowedPacket>; answers: readonly NodeAnswers[] },
 ): ScenarioResult[] {
+  const blaming = blamingIn([...packetOf.values()])
   const withCause = (result: ProbeResult): ProbeResult => {
     const packet = isBad(result) ? packetOf.get(result) : undefined
-    const cause = packet && causeOf(packet, answers)
+    const cause = packet && causeOf(packet, blaming, answers)
     return cause === undefined ? result : { ...result, code: cause.code, remedy: cause.remedy }
   }
   return results.map((result) => ({ ...result, probes: result.probes.map(withCause) }))

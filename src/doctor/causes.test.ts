@@ -300,6 +300,24 @@ test('a packet that is answered when it is sent again tells of a way that loses 
   ])
 })
 
+test('a wire loses packets of both families, whichever of them agents have counted first', () => {
+  const lossy = told('CW8102', 'node/node-2', 'node-2: its address 172.30.1.12 did not answer 6 of 60 probes')
+  const lost = { ...onWire('node-1', 'node-2'), family: 6 as const }
+  const again = { ...wholePacket('node-1', 'node-2'), family: 6 as const }
+  assert.deepEqual(findingsOf([['node-1', lossy]], [lost]).map(short), [['CW8102 node/node-2', 1]])
+  assert.deepEqual(findingsOf([['node-1', lossy]], [lost, again]).map(short), [['CW8102 node/node-2', 1]])
+})
+
+test('where Node objects give addresses of pods to another node, others drop packets of those pods', () => {
+  const former = told('CW1107', 'node/node-1', 'pods with addresses of its former pod CIDR 10.244.0.0/24 are cut off')
+  const strange = (node: string) => [node, told('CW3232', `node/${node}`, '62 dropped: the packet came')] as const
+  const others = [strange('node-2'), strange('node-3')]
+  assert.deepEqual(findingsOf([['node-1', former], ...others]).map(short), [['CW1107 node/node-1', 1]])
+  assert.equal(findingsOf(others).length, 2, 'without such an object nobody knows why')
+  const rule = told('CW1301', 'rule/5270', 'packets to 10.244.1.0/24 of node-2 do not go as planned')
+  assert.equal(findingsOf([['node-1', rule], ...others]).length, 3)
+})
+
 test('who takes rules out of a chain is the cause of what that chain drops', () => {
   const drops = told('CW7001', 'chain/inet fw forward', 'table inet fw drops packets')
   const fights = told('CW7004', 'chain/inet fw forward')

@@ -42,7 +42,13 @@ const sameClaim: Readonly<Record<string, readonly string[]>> = { CW1103: ['CW110
 const isSameClaim = (cause: Sign, sign: Sign): boolean =>
   cause.object === sign.object && ownValue(sameClaim, sign.code)?.includes(cause.code) === true
 
+/** A node that reaches nobody has no way to each of the others, and they have none to it. */
+const isOfCutOff = (cause: Sign, sign: Sign): boolean =>
+  cause.code === 'CW1205' && sign.code === 'CW1201' && touches(cause.extent, sign.extent)
+
 const certain = 100
+/** Any other cause is a better one. */
+const least = 1
 
 /** How well a sign is explained; 0: not at all. */
 function explained(cause: Sign, sign: Sign): number {
@@ -53,13 +59,16 @@ function explained(cause: Sign, sign: Sign): number {
     return isMaker && touches(cause.extent, sign.extent) && isOfChain(cause, sign) ? certain : 0
   }
   if (isSameClaim(cause, sign)) return certain
+  if (isOfCutOff(cause, sign)) return least
   if (rank(cause) >= rank(sign)) return 0
   if (loss !== undefined && isBlamed(cause, loss)) return certain
+  // all nodes go by what Node objects say of owners
+  if (natureOf(sign.code).isOf.includes('owners')) return isOfHarm(cause, sign) ? certain : 0
   if (cause.needs === 'blame' && loss !== undefined) return 0
   if (!isOfHarm(cause, sign) || !touches(cause.extent, sign.extent)) return 0
   if (loss !== undefined && !isAtPlace(cause, loss)) return 0
   const isThere = loss?.node !== undefined && cause.extent.at === loss.node
-  return 1 + precisionOf(cause.extent) + (isThere ? 8 : 0) + (rank(sign) - rank(cause))
+  return least + 1 + precisionOf(cause.extent) + (isThere ? 8 : 0) + (rank(sign) - rank(cause))
 }
 
 function bestOf(causes: readonly Sign[], sign: Sign): Sign | undefined {
@@ -79,6 +88,11 @@ function lossesOn({ extent: { at, peers }, code }: Sign, losses: readonly Sign[]
     const ends = [loss.from, loss.to]
     return ends.includes(at) && (peers === undefined || peers.some((peer) => peer !== at && ends.includes(peer)))
   })
+}
+
+/** Whether each packet that was followed on a way, and lost, was dropped by the kernel for that cause. */
+function isProvedBy(cause: Sign, losses: readonly Sign[], found: ReadonlyMap<Sign, Sign>): boolean {
+  return losses.every((each) => each.loss?.drop !== undefined && found.get(each) === cause)
 }
 
 /**
@@ -109,6 +123,9 @@ function causesOf(signs: readonly Sign[]): Map<Sign, Sign> {
     const own = lossesOn(sign, losses)
     const known = own.flatMap((loss) => found.get(loss) ?? [])
     find([sign], own.length === 0 ? certainly : known)
+    // a rule may drop large packets alone
+    const [cause] = known
+    if (!found.has(sign) && cause !== undefined && isProvedBy(cause, own, found)) found.set(sign, cause)
   }
   find(
     losses.filter((loss) => !found.has(loss)),
@@ -152,6 +169,13 @@ function joined(roots: readonly Sign[]): string {
   return [...all.slice(0, told), ...(more > 0 ? [`and ${more} more`] : [])].join('; ')
 }
 
+/** Where the kernel has dropped packets, what mends that counts more than where to look for what drops them. */
+function remediesOf(roots: readonly Sign[], below: readonly Sign[]): string[] {
+  const isSeen = roots.every(({ code, loss }) => loss === undefined && natureOf(code).rank === 'seen')
+  const ofDrops = isSeen ? below.flatMap(({ loss }) => loss?.drop?.remedy ?? []) : []
+  return ofDrops.length > 0 ? ofDrops : roots.map(({ remedy }) => remedy)
+}
+
 /** `roots` are of one cause; `below` follow from one of them. */
 function findingOf(roots: readonly Sign[], below: readonly Sign[]): Finding {
   const [{ code, object, how }] = roots as readonly [Sign]
@@ -162,7 +186,7 @@ function findingOf(roots: readonly Sign[], below: readonly Sign[]): Finding {
     objects: unique(roots.map((each) => each.object)),
     message,
     how,
-    remedy: joinedRemedies(roots.map(({ remedy }) => remedy)),
+    remedy: joinedRemedies(remediesOf(roots, below)),
     nodes: unique(roots.flatMap(({ nodes }) => nodes)).toSorted(),
     consequences: consequencesOf(message, below),
   }
@@ -200,7 +224,7 @@ function findingOfWays({ harm, isOfRouters, node, parts, signs }: WayGroup, belo
     return { ...findingOf([first], [...signs.filter((each) => each !== first), ...below]), nodes }
   const others = unique(signs.flatMap(endsOf).filter((each) => each !== node)).join(', ')
   const message = `${packetsOf[harm]} between ${node} and all others that were tried (${others}) are lost`
-  const finding = findingOf([first], [])
+  const finding = findingOf([first], below)
   return {
     ...finding,
     object,
@@ -228,7 +252,9 @@ export function arrange(signs: readonly Sign[], reach: Reach): Finding[] {
   )
   const below = (group: readonly Sign[]): Sign[] => group.flatMap((each) => belowOf.get(each) ?? [])
   const roots = sorted.filter((sign) => !causes.has(sign) && (sign.needs === undefined || belowOf.has(sign)))
-  const ways = brokenWays(roots, reach)
+  // where the kernel says where it dropped them, that is what they have in common
+  const isOfWays = ({ loss }: Sign): boolean => loss?.drop === undefined
+  const ways = brokenWays(roots.filter(isOfWays), reach)
   const ofWays = new Set(ways.flatMap((group) => group.signs))
   const others = roots.filter((root) => !ofWays.has(root))
   return [

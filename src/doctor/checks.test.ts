@@ -122,11 +122,40 @@ test('two machines with one address have no MAC that is the right one', () => {
   assert.deepEqual(neighbourSigns(twins), [])
 })
 
+test('a frame for another MAC that comes to a pod blames the own node of the pod, whichever way it went', () => {
+  const drop = {
+    node: 'node-2',
+    place: 'drop',
+    device: 'eth0',
+    pod: 'default/web-2-1',
+    role: 'probe',
+    timeMs: 1,
+    lengthBytes: 1,
+    skb: '',
+    bytes: '',
+    startsAt: 'link',
+    drop: { reason: 'OTHERHOST', function: 'ip_rcv_core' },
+  } as const
+  const packets = [
+    packetOf('node-1', 'node-2', { direction: 'there', drop }),
+    packetOf('node-2', 'node-3', { outcome: 'answer-lost', direction: 'back', drop: { ...drop, role: 'answer' } }),
+  ]
+  assert.deepEqual(
+    diagnose(clusterOf(3), packets).findings.map(({ code, object, nodes }) => [code, object, nodes]),
+    [['CW8105', 'node/node-2', ['node-2']]],
+  )
+})
+
 test('programs of others and offloads count only where a trace blames them', () => {
   const foreign = { device: 'eth0', hook: 'egress', id: 7, name: 'old_filter', isOurs: false } as const
   const link = { ...linkOf('eth0'), offloads: { 'tx-checksumming': true } }
   const answers = pair({ programs: [foreign, { ...foreign, isOurs: true }] }, { links: [link] })
   assert.deepEqual(idsOf(programSigns(answers)), ['CW6101 program/eth0 egress node-1', 'CW8103 device/eth0 node-1'])
+  // what takes one out takes out no other
+  const [ofTc] = programSigns(answers)
+  assert.match(ofTc!.remedy, /tc filter del dev eth0 egress pref PREF/)
+  const [ofXdp] = programSigns(pair({ programs: [{ ...foreign, hook: 'xdp' }] }, {}))
+  assert.match(ofXdp!.remedy, /ip link set dev eth0 xdp off; ip link set dev eth0 xdpgeneric off/)
   const drop = (reason: string, node: string) =>
     ({
       direction: 'there',

@@ -79,15 +79,18 @@ const ofWays = new Set(['CW1201', 'CW1202', 'CW8101', 'CW8102'])
 
 export const isOfWay = (code: string): boolean => ofWays.has(code)
 
+/** What a wire does, to packets of both families, whichever of them some probes were of. */
+const ofWires = new Set(['CW8101', 'CW8102'])
+
 /** What a problem that `node` tells is about. */
 export function extentOf({ code, object, message }: ToldProblem, node: string, names: Names): Extent {
   const concern = concernOf(code)
-  if (object.startsWith('pod/')) return { at: node, pods: [nameOf(object)] }
+  const families = ofWires.has(code) ? undefined : familiesIn(`${object} ${message}`)
+  const ofFamilies = families === undefined ? {} : { families }
+  if (object.startsWith('pod/')) return { at: node, pods: [nameOf(object)], ...ofFamilies }
   const isOfNode = object.startsWith('node/') && (concern === 'node' || names.nodes.has(nameOf(object)))
   // what a Node object says, all nodes go by
   if (concern === 'node' && isOfNode && !isOfWay(code)) return { at: nameOf(object) }
-  const families = familiesIn(`${object} ${message}`)
-  const ofFamilies = families === undefined ? {} : { families }
   if (isOfNode && nameOf(object) !== node) return { at: node, peers: [nameOf(object)], ...ofFamilies }
   const peers = peersIn(message, node, names)
   return { at: node, ...(peers && { peers }), ...ofFamilies }

@@ -4,7 +4,7 @@ import { ownValue } from '#/lib/own-value.ts'
 import { problem } from '#/model/problems.ts'
 import { reasonWords } from '#/trace/reasons.ts'
 import { touches } from './extent.ts'
-import { isNamed } from './ranks.ts'
+import { isNamed, natureOf } from './ranks.ts'
 import {
   type Extent,
   type FollowedPacket,
@@ -45,12 +45,40 @@ const codesOfReasons: Readonly<Record<string, ProblemCode>> = {
   XDP: 'CW6101',
 }
 
+/** The code of a drop of which the trace knows no more than what the kernel says. */
+function codeOfDrop({ drop, pod }: NonNullable<FollowedPacket['verdict']['drop']>): string | undefined {
+  if (drop === undefined) return undefined
+  const code = reasonWords(drop)?.code ?? ownValue(codesOfReasons, drop.reason)
+  if (code !== undefined) return code
+  if (drop.function.includes('xdp')) return 'CW6101'
+  // what a pod has in its own namespace is the pod's
+  return drop.reason === 'NETFILTER_DROP' && pod === undefined ? 'CW7001' : undefined
+}
+
+/**
+ * Where the kernel dropped it, and with which words: packets that are lost in the same way have one cause. Not what waited in vain for a neighbour: that
+ * is the doing of the other end.
+ */
+function dropOf({ verdict: { drop, remedy } }: FollowedPacket): Loss['drop'] {
+  const words = drop?.drop && reasonWords(drop.drop)
+  if (drop?.drop === undefined || words === undefined || words.kinds.includes('neighbour')) return undefined
+  const { node, pod = '', device = '' } = drop
+  return {
+    place: `${node} ${pod} ${device} ${drop.drop.reason}`,
+    ...(remedy !== undefined && { remedy: `on ${node}: ${remedy}` }),
+  }
+}
+
 /** What is wrong with a checksum, with the MAC of a frame, or with a tunnel's end, was made so by the sender. */
 const ofSender: ReadonlySet<string | undefined> = new Set(['CW6502', 'CW6503', 'CW8103', 'CW8105'])
+
+/** Of these, what comes to a pod is made so by its own node, or by a pod there. */
+const ofFrame: ReadonlySet<string | undefined> = new Set(['CW6502', 'CW8105'])
 
 /** Where it ended, or where what ended it was made. */
 function blamedNode({ from, to, verdict }: FollowedPacket, code: string | undefined): string | undefined {
   const { drop, next, last, direction } = verdict
+  if (drop?.pod !== undefined && ofFrame.has(code)) return drop.node
   if (ofSender.has(code) && direction !== undefined) return direction === 'there' ? from.node : to.node
   if (drop !== undefined) return drop.node
   return next === undefined || next.node === last?.node ? last?.node : undefined
@@ -66,8 +94,7 @@ const how = 'a packet that was sent and followed (causeway trace)'
 
 /** The code of what a trace blames, by what it says or by the kernel's reason. */
 export function blamedCode({ verdict: { code, drop } }: FollowedPacket): string | undefined {
-  if (code !== undefined || drop?.drop === undefined) return code
-  return reasonWords(drop.drop)?.code ?? ownValue(codesOfReasons, drop.drop.reason)
+  return code ?? (drop && codeOfDrop(drop))
 }
 
 function lossOf(packet: FollowedPacket): Loss {
@@ -75,6 +102,7 @@ function lossOf(packet: FollowedPacket): Loss {
   const code = blamedCode(packet)
   const node = blamedNode(packet, code)
   const wire = wireBehind(packet)
+  const drop = dropOf(packet)
   return {
     packet: packetText(packet),
     text: verdict.text,
@@ -84,6 +112,7 @@ function lossOf(packet: FollowedPacket): Loss {
     ...(code !== undefined && Object.hasOwn(problemCatalogue, code) && { code }),
     ...(node !== undefined && { node }),
     ...(wire !== undefined && { wireBehind: wire }),
+    ...(drop && { drop }),
   }
 }
 
@@ -115,6 +144,7 @@ function signOf(packet: FollowedPacket): Sign {
     nodes: [...new Set([from.node, to.node])].toSorted(),
     extent: extentOf(packet),
     loss,
+    ...(loss.drop && { maker: loss.drop.place }),
   }
 }
 
@@ -172,6 +202,16 @@ export function isBlamed(sign: Sign, { code: blamed, node }: Loss): boolean {
   return isNamed(sign, blamed) && (node === undefined || at === undefined || at === node || nodes.includes(node))
 }
 
+/** That some firewall dropped it says less than what an agent tells of its node, such as which one. */
+function isExplained(packet: FollowedPacket, told: readonly Sign[]): boolean {
+  const { code, drop } = packet.verdict
+  if (code !== undefined || drop?.drop?.reason !== 'NETFILTER_DROP') return false
+  return told.some(({ code: other, extent }) => {
+    const { rank, does } = natureOf(other)
+    return extent.at === drop.node && rank !== 'seen' && does.includes('ways') && touches(extent, extentOf(packet))
+  })
+}
+
 /** What traces blame and nobody tells by himself: a sign for each code and node. */
 export function blamedCauses(packets: readonly FollowedPacket[], told: readonly Sign[]): Sign[] {
   const causes = new Map<string, Sign>()
@@ -180,7 +220,7 @@ export function blamedCauses(packets: readonly FollowedPacket[], told: readonly 
     if (code === undefined || node === undefined) continue
     if (told.some((sign) => isBlamed(sign, { ...lossOf(packet) }))) continue
     const key = `${code} ${node}`
-    if (causes.has(key)) continue
+    if (causes.has(key) || isExplained(packet, told)) continue
     const peers = [packet.from.node, packet.to.node].filter((each) => each !== node)
     causes.set(key, {
       ...problem(code as ProblemCode, `node/${node}`, packet.verdict.text, { how, ...remedyOf(packet) }),

@@ -95,6 +95,8 @@ export type Loss = {
   /** What the trace blames, and at which node. */
   readonly code?: string
   readonly node?: string
+  /** Where the kernel dropped it and why, as one text, and what mends that. */
+  readonly drop?: { readonly place: string; readonly remedy?: string }
 }
 
 /** One cause. Its object is the first of `objects`. */

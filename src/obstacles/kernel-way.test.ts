@@ -83,6 +83,24 @@ test('that packets from one source are refused, since packets to it are dropped,
     judged(own, refused, { dropping: [route({ type: 'blackhole', nextHops: [] })] }),
     'obstructed CW1302 route/10.244.2.0/24',
   )
+  // a rule that stops packets to that source alone
+  const prohibit: Rule = { ...rule, priority: 9, table: undefined, dead: 'prohibit', dst: dead.dst }
+  assert.equal(judged(own, refused, { rules: [prohibit] }), 'planned')
+  assert.equal(
+    judged(own, refused, { rules: [{ ...prohibit, dst: Prefix.parse('10.9.0.0/16') }] }),
+    'missing CW1304 node/routes',
+  )
+})
+
+test('a rule for one address of a pod CIDR concerns no more than that', () => {
+  const refused: LookupAnswer = { kind: 'refused', code: 'EACCES' }
+  const partOf = (to: string) => {
+    const stop: Rule = { ...rule, table: undefined, dead: 'prohibit', dst: Prefix.parse(to) }
+    const judgement = judge(wayOf(vxlan), lookup, refused, { ...state, rules: [stop] })
+    return judgement.kind === 'obstructed' && judgement.obstacle.isOfPart === true
+  }
+  assert.equal(partOf('10.244.2.2/32'), true)
+  assert.equal(partOf('10.244.2.0/24'), false)
 })
 
 test('a refusal is explained by the route or rule that drops, if the kernel looks at it for this packet', () => {

@@ -208,8 +208,12 @@ function foreignRoute(way: PlannedWay, route: Route, state: KernelState): Obstac
   }
 }
 
+/** What is for some destinations of a pod CIDR alone. */
+const ofRule = (way: PlannedWay, { dst }: Rule): { readonly isOfPart?: true } =>
+  dst === undefined ? {} : ofPart(way, { dst })
+
 /** Several routes to halves of a pod CIDR may concern all of it; routes to less than that are for single pods, or blocks of another network's. */
-function ofPart(way: PlannedWay, { dst }: Route): { readonly isOfPart?: true } {
+function ofPart(way: PlannedWay, { dst }: Pick<Route, 'dst'>): { readonly isOfPart?: true } {
   return way.kind !== 'node' && dst.length > way.cidr.length + 1 ? { isOfPart: true } : {}
 }
 
@@ -228,10 +232,13 @@ function insteadOf(way: PlannedWay): string {
   }
 }
 
-/** Whether a route by others drops packets to the source: rp_filter then refuses those from there. */
-function isDropped(src: Addr | undefined, packet: Lookup, state: KernelState): boolean {
+/** Whether a route or rule by others drops packets to the source: rp_filter then refuses those from there. */
+function isDropped({ src, dst }: Lookup, state: KernelState): boolean {
+  if (src === undefined) return false
+  const back: Lookup = { dst: src, src: dst }
   return (
-    src !== undefined && state.dropping.some(({ dst, table }) => dst.contains(src) && isLookedIn(table, packet, state))
+    state.dropping.some((route) => route.dst.contains(src) && isLookedIn(route.table, back, state)) ||
+    state.rules.some((rule) => rule.dead !== undefined && isFor(rule, back))
   )
 }
 
@@ -240,7 +247,7 @@ function refusal(way: PlannedWay, packet: Lookup, code: string, state: KernelSta
   // nobody else's packets come from an address of this node: that it is here, packets to it tell
   if (src !== undefined && iif !== undefined && state.own.some((addr) => addr.equals(src))) return planned
   // what drops packets to the source is found by a packet to that; other senders' packets to this node's pods come
-  if (way.kind === 'own' && iif !== undefined && isDropped(src, packet, state)) return planned
+  if (way.kind === 'own' && iif !== undefined && isDropped(packet, state)) return planned
   const rule = state.rules.find((each) => each.dead !== undefined && isFor(each, packet))
   const route = state.dropping
     .filter(({ dst, table }) => dst.contains(packet.dst) && isLookedIn(table, packet, state))
@@ -252,7 +259,8 @@ function refusal(way: PlannedWay, packet: Lookup, code: string, state: KernelSta
         : { ...ruleInTheWay(route, packet, state), ...ofPart(way, route) }
     return { kind: 'obstructed', obstacle }
   }
-  if (rule) return { kind: 'obstructed', obstacle: ruleObstacle(rule, '', packet.dst, state) }
+  if (rule)
+    return { kind: 'obstructed', obstacle: { ...ruleObstacle(rule, '', packet.dst, state), ...ofRule(way, rule) } }
   return { kind: 'missing', obstacle: unanswered(packet, `the kernel answers ${code}`) }
 }
 

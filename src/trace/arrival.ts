@@ -94,6 +94,8 @@ function isStopped(at: Sighting, sightings: readonly Sighting[]): boolean {
 }
 
 export function hasArrived({ to, predictions }: TraceFacts, hops: readonly Hop[], there: readonly Sighting[]): boolean {
+  // a frame that a bridge brings, or a wrong entry, and that is for another MAC: the end never takes it
+  if (there.some((each) => isAtEnd(each, to) && each.drop?.reason === 'OTHERHOST')) return false
   const end = hops.findLast(({ isExpected }) => isExpected)
   if (
     end?.sighting !== undefined &&

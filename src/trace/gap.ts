@@ -158,10 +158,11 @@ function obstacleIn(
   const isMeant = ({ kind }: Step): boolean => kinds.includes(kind)
   const here = [...steps, ...atOtherEnd].find(isMeant)
   if (here !== undefined || drop.drop.reason !== 'OTHERHOST') return here
+  if (drop.pod !== undefined) return all.find((step) => step.pod !== drop.pod && isMeant(step))
   return obstaclesAt(own, nodeBefore(own, node)).find((step) => step.pod === undefined && isMeant(step))
 }
 
-/** The MAC that is not the receiver's is what the node before has for it. */
+/** The MAC that is not the receiver's is what the node before has for it; of a pod's, what its own node has, or another pod there. */
 function nodeBefore(own: readonly Prediction[], node: string | undefined): string | undefined {
   return own[own.findIndex((each) => each.node === node) - 1]?.node
 }
@@ -179,12 +180,18 @@ function startIn(gap: Gap, { own: [first] }: Ways): Gap {
   return gap.last === undefined && first?.way.length === 0 ? {} : gap
 }
 
+const isSamePlace = (one: Sighting, other: Sighting): boolean =>
+  one.node === other.node && one.pod === other.pod && one.device === other.device
+
 /** Where and why the packet of these hops was lost. `sightings` are of its direction. */
 export function lossIn(hops: readonly Hop[], ways: Ways, sightings: readonly Sighting[]): Loss {
   const gap = startIn(gapIn(hops, ways.pods), ways)
-  const drop = dropIn(gap, hops, ways, sightings)
-  const obstacle = obstacleIn(gap, hops, ways, drop)
   const stray = strayIn(gap, hops, ways, sightings)
+  const dropped = dropIn(gap, hops, ways, sightings)
+  // somebody has led it to a device where nobody has its MAC: that is what ended it
+  const isLedAway = stray !== undefined && dropped?.drop?.reason === 'OTHERHOST' && isSamePlace(dropped, stray)
+  const drop = isLedAway ? undefined : dropped
+  const obstacle = obstacleIn(gap, hops, ways, drop)
   const deaf = drop === undefined ? deafNode(gap, ways.own)?.node : undefined
   const sender = drop !== undefined && drop.pod === undefined ? nodeBefore(ways.own, drop.node) : undefined
   return {
@@ -244,13 +251,15 @@ export function lossText(loss: Loss, what: string): string {
 }
 
 /** What mends it, where that is known. */
-export function lossRemedy({ last, next, drop, obstacle, sender }: Loss): string | undefined {
+export function lossRemedy({ last, next, drop, obstacle, sender, stray }: Loss): string | undefined {
   if (obstacle?.remedy !== undefined) return obstacle.remedy
   const words = drop?.drop && reasonWords(drop.drop)
   if (words?.remedy !== undefined)
     return words.remedy
       .replaceAll('DEVICE', drop?.device ?? 'DEVICE')
       .replaceAll('NODE', sender ?? last?.node ?? 'NODE')
+  if (drop === undefined && last !== undefined && stray !== undefined && stray.node === last.node)
+    return `look for what leads it there: tc filter show dev ${last.device} ingress, and egress; bpftool net; ip rule show; nft list ruleset`
   if (drop === undefined && hasLeft({ ...(last && { last }), ...(next && { next }) }))
     return `look at what is between ${last!.node} and ${next!.node}: firewalls, security groups, routers, the MTU of the links`
   return undefined

@@ -12,9 +12,11 @@ type ReasonWords = {
   readonly kinds: readonly StepKind[]
 }
 
-/** It waits for a MAC that nobody tells, perhaps since a route, or the table of a tunnel's device, leads to where nobody is. */
-const waiting: readonly StepKind[] = ['neighbour', 'route', 'fdb']
+/** It waits for a MAC that nobody tells, perhaps since no pod has the address, or a route, or the table of a tunnel's device, leads to where nobody is. */
+const waiting: readonly StepKind[] = ['neighbour', 'route', 'fdb', 'deliver']
 const firewall: readonly StepKind[] = ['nftables', 'policy', 'service']
+
+const xdp: ReasonWords = { text: 'an XDP program dropped it', remedy: 'look at: bpftool net', kinds: ['program'] }
 
 const reasons: Readonly<Record<string, ReasonWords>> = {
   NETFILTER_DROP: {
@@ -87,8 +89,8 @@ const reasons: Readonly<Record<string, ReasonWords>> = {
     remedy: 'look at: tc filter show dev DEVICE egress; bpftool net; causeway datapath',
     kinds: ['program', 'policy'],
   },
-  XDP: { text: 'an XDP program dropped it', remedy: 'look at: bpftool net', kinds: ['program'] },
-  QDISC_DROP: { text: 'the queue of the device was full', remedy: 'look at: tc -s qdisc show', kinds: [] },
+  XDP: xdp,
+  QDISC_DROP: { text: 'the queue of the device was full', remedy: 'look at: tc -s qdisc show dev DEVICE', kinds: [] },
   CPU_BACKLOG: { text: 'a processor had too many packets waiting', kinds: [] },
   DEV_READY: { text: 'the device is down', remedy: 'ip link set DEVICE up', kinds: ['bridge', 'tunnel'] },
   SOCKET_FILTER: { text: 'the filter of the socket refused it', kinds: ['deliver'] },
@@ -126,17 +128,29 @@ const functions: readonly (readonly [RegExp, ReasonWords])[] = [
     /^(ip_error|ip6_pkt_(drop|discard|prohibit))/,
     {
       text: 'a route throws it away: blackhole, unreachable or prohibit',
-      remedy: 'look at: ip route get',
+      remedy:
+        'look for it: ip rule show; ip route show table all (ip -6 for IPv6); a rule may go by a mark that a firewall sets (fwmark), which "ip route get" has to be given',
       kinds: ['route'],
+    },
+  ],
+  [
+    /^ip6_fragment/,
+    {
+      text: 'it is larger than what the way on carries, and may not be cut into fragments',
+      remedy: 'send smaller packets, or raise the MTU of the way: ip -6 route get',
+      kinds: ['mtu'],
     },
   ],
   [
     /^(nf_hook_slow|nft_do_chain|ipt_do_table|ip6t_do_table)/,
     { text: 'a rule of a firewall dropped it', kinds: firewall },
   ],
+  // the XDP that any device has gives no reason
+  [/xdp/, xdp],
   [/^(tcf_|cls_bpf|sch_handle|tc_run)/, { text: 'a tc or eBPF program dropped it', kinds: ['program', 'policy'] }],
   [/^vxlan_/, { text: 'the VXLAN device did not take it', kinds: ['tunnel', 'fdb'] }],
-  [/^(neigh_|arp_|ndisc_)/, { text: 'the next hop has no MAC', kinds: ['neighbour', 'fdb'] }],
+  // IPv6 tells no reason where IPv4 has NEIGH_FAILED
+  [/^(neigh_|arp_|ndisc_)/, { text: 'the next hop has no MAC', kinds: waiting }],
   [/^(br_|__br_)/, { text: 'the bridge did not pass it on', kinds: ['bridge', 'fdb'] }],
 ]
 

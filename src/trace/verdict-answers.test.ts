@@ -141,3 +141,19 @@ test('what a node sends by another route than one of the network is lost by that
   )
   assert.deepEqual([refused.outcome, refused.code], ['refused', 'CW1201'])
 })
+
+test('a router between nodes that takes less than they send is named, with the problem that it is', () => {
+  const error = ip('172.30.1.254', from.addr, 'unreachable', 4)
+  const back = (device: string, pod?: string) =>
+    sightingAt({ node: 'node-1', place: 'receive', device, ...(pod !== undefined && { pod }) }, 50, 'back', {
+      role: 'probe-error',
+      bytes: error,
+    })
+  const errors = [back('eth0'), back('eth0', 'default/a')]
+  const { text, code, outcome } = verdictOf(cut('there', 7, errors))
+  assert.match(text, /^172\.30\.1\.254 refuses the probe: fragmentation needed.*, after it left node-1 by eth0$/)
+  assert.deepEqual([outcome, code], ['refused', 'CW8101'])
+  // nobody has promised what networks outside of the cluster carry
+  const outside = { ...cut('there', 7, errors), to: { addr: to.addr } }
+  assert.equal(verdictOf(outside).code, undefined)
+})

@@ -1,6 +1,16 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { from, healthy, predictionsOf, resetBytes, sightingAt, to, tunnelWay } from './testing/scene.ts'
+import {
+  cut,
+  from,
+  healthy,
+  type NodeStep,
+  predictionsOf,
+  resetBytes,
+  sightingAt,
+  to,
+  tunnelWay,
+} from './testing/scene.ts'
 import { exitStatus, judgeTrace, type TraceFacts } from './verdict.ts'
 import { type Direction, type Sighting } from './types.ts'
 
@@ -165,4 +175,55 @@ test('a frame for another MAC is the doing of the node that sent it', () => {
   const drop = dropAt({ node: 'node-2', device: 'eth0' }, 8, 'there', 'OTHERHOST')
   const verdict = verdictOf({ sightings: [...there.slice(0, 8), drop] })
   assert.match(verdict.remedy ?? '', /neighbour entry of the next hop on node-1:/)
+})
+
+test('a route that leads to where nobody answers is named in both families, whose kernels tell it differently', () => {
+  const route = {
+    node: 'node-1',
+    kind: 'route',
+    text: 'a rule leads it elsewhere than planned',
+    isObstacle: true,
+    code: 'CW1301',
+  } as const
+  const reasons = [
+    { reason: 'NEIGH_FAILED', function: 'arp_error_report' },
+    { reason: 'NOT_SPECIFIED', function: 'neigh_invalidate' },
+  ]
+  for (const drop of reasons) {
+    const dropped = sightingAt({ node: 'node-1', device: 'vpn0', place: 'drop' }, 8, 'there', { drop })
+    assert.equal(judgeTrace(cut('there', 4, [dropped], [route])).verdict.code, 'CW1301', drop.function)
+  }
+})
+
+test("a frame that comes to a pod and is for another MAC is the doing of the pod's own node, or of a pod there", () => {
+  const drop = dropAt({ node: 'node-2', device: 'eth0', pod: 'default/b' }, 30, 'there', 'OTHERHOST')
+  const wrong: NodeStep = {
+    node: 'node-2',
+    kind: 'neighbour',
+    device: 'cw-br0',
+    text: 'the kernel sends to another MAC',
+    isObstacle: true,
+    remedy: 'ip neigh del 10.244.2.2 dev cw-br0',
+  }
+  const untold = judgeTrace(cut('there', 99, [drop])).verdict
+  assert.equal(untold.outcome, 'lost')
+  assert.match(untold.remedy ?? '', /neighbour entry of the next hop on node-2:/)
+  const told = judgeTrace(cut('there', 99, [drop], [wrong])).verdict
+  assert.equal(told.outcome, 'lost')
+  assert.match(told.text, /dropped at eth0 of pod default\/b: the kernel sends to another MAC/)
+  assert.equal(told.remedy, wrong.remedy)
+})
+
+test('a frame that is led to a device where nobody has its MAC says nothing of neighbours', () => {
+  const lo = { node: 'node-2', device: 'lo' }
+  const strange = [
+    sightingAt({ ...lo, place: 'transmit' }, 20, 'there'),
+    sightingAt({ ...lo, place: 'receive' }, 21, 'there'),
+    dropAt(lo, 22, 'there', 'OTHERHOST'),
+  ]
+  const { verdict } = judgeTrace(cut('there', 9, strange))
+  assert.equal(verdict.code, undefined)
+  assert.equal(verdict.drop, undefined)
+  assert.match(verdict.text, /^the probe came to cw-vxlan of node-2 and went on by lo, instead of/)
+  assert.match(verdict.remedy ?? '', /tc filter show dev cw-vxlan ingress/)
 })

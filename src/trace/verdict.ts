@@ -1,5 +1,6 @@
 // What a trace says in the end: whether the probe arrived and was answered, and if not, the first place where what was seen parts from what was to be
 // seen, why, and what mends it.
+import { problemCatalogue } from '#/model/problem-catalogue.ts'
 import { type StepKind } from '#/model/trace.ts'
 import { icmpWords, redirect } from '#/wire/icmp/types.ts'
 import { arrivedAnswer, hasArrived, isAtEnd, isForged, obstaclesAtEnd } from './arrival.ts'
@@ -70,6 +71,9 @@ function packetOf({ bytes, startsAt }: Sighting) {
   return readPacket(Uint8Array.fromHex(bytes), startsAt)?.packet
 }
 
+/** Of the words for what comes where a packet is larger than a link, and may not be cut. */
+const tooBig = /too big|needed/
+
 function answeredVerdict(facts: TraceFacts, kind: AnswerKind, answer: Sighting): Verdict {
   const { port, from, to, protocol, sightings } = facts
   if (kind.kind === 'answer') return { outcome: 'answered', text: `${nameOf(to)} answers ${nameOf(from)}` }
@@ -92,7 +96,7 @@ function answeredVerdict(facts: TraceFacts, kind: AnswerKind, answer: Sighting):
   }
   const { by, type, code, mtuBytes } = kind
   const words = icmpWords(by.family, type, code) ?? `ICMP type ${type} code ${code}`
-  const mtu = mtuBytes > 0 && /too big|needed/.test(words) ? `, MTU ${mtuBytes}` : ''
+  const mtu = mtuBytes > 0 && tooBig.test(words) ? `, MTU ${mtuBytes}` : ''
   return { outcome: 'refused', text: `${by} refuses the probe: ${words}${mtu}`, last: hopAt(answer) }
 }
 
@@ -145,11 +149,21 @@ function refusedBy(facts: TraceFacts, verdict: Verdict, back: readonly Sighting[
       ...verdict,
       ...(last && { last }),
       direction: 'there',
+      ...(isTooBig(first) && facts.to.node !== undefined && narrowPart),
       ...obstaclePart(loss),
       text: `${verdict.text}${left}${cause}`,
     }
   }
   return { ...verdict, ...lostPart(loss, 'there'), text: `${verdict.text}, at ${placeName(first)}${cause}` }
+}
+
+/** A router between nodes takes less than the sender's kernel was told: no node knows of it beforehand. */
+const narrowPart: Pick<Verdict, 'code' | 'remedy'> = { code: 'CW8101', remedy: problemCatalogue.CW8101.remedy }
+
+function isTooBig(error: Sighting): boolean {
+  const packet = packetOf(error)
+  const kind = packet && answerKind(packet)
+  return kind?.kind === 'refused' && tooBig.test(icmpWords(kind.by.family, kind.type, kind.code) ?? '')
 }
 
 /** What is known to be in its way, and what mends it. */

@@ -18,6 +18,7 @@ const sizes = {
 /** Of a hundred nodes one changes each second. */
 const changingShare = 0.01
 const settleMs = 2_500
+const mostMs = 30_000
 const pageFolder = new URL('../../build/bundle/web/', import.meta.url)
 
 type Sample = {
@@ -69,6 +70,18 @@ async function longestFrame(page: Page, during: Promise<unknown>): Promise<numbe
   return await page.evaluate<number>('window.longestFrame')
 }
 
+/** Whether the rows of all nodes are there: the headline says how many nodes there are then, or what is wrong with some. */
+const isShown = `document.querySelector('table, canvas, svg') !== null && !/not asked yet|Asking/.test(document.body.innerText)`
+const lookMs = 20
+
+async function untilShown(page: Page): Promise<void> {
+  const untilMs = performance.now() + mostMs
+  while (!(await page.evaluate<boolean>(isShown))) {
+    if (performance.now() > untilMs) throw new Error(`the page does not show all nodes within ${mostMs / 1000} s`)
+    await sleep(lookMs)
+  }
+}
+
 async function report(server: ChildProcess): Promise<UiReport> {
   server.send('report')
   const [told] = (await once(server, 'message')) as [UiReport]
@@ -86,10 +99,7 @@ async function sampleIn(browser: Browser, server: ChildProcess, watchMs: number)
   const wire = new Wire(session)
   const startMs = performance.now()
   await page.goto(address)
-  // the headline says how many nodes there are, or what is wrong with some of them: the rows of all are there then
-  await page.waitForFunction(
-    `document.querySelector('table, canvas, svg') !== null && !/not asked yet|Asking/.test(document.body.innerText)`,
-  )
+  await untilShown(page)
   const shownMs = performance.now() - startMs
   const paintMs = await page.evaluate<number>(
     `performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? 0`,

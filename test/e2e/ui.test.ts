@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { test } from 'node:test'
+import { after, before, suite, test } from 'node:test'
 import { type Browser, chromium, type Page } from 'playwright-core'
 import { type LiveLine, type NodeRow } from '#/ui/contract.ts'
 import { causeway, must, run, TestLab } from './harness.ts'
@@ -78,68 +78,81 @@ async function rowsAt(address: string): Promise<Map<string, NodeRow>> {
   return rows
 }
 
-const shows = (page: Page, text: RegExp): Promise<unknown> =>
-  page.waitForFunction(`${text}.test(document.body.innerText)`)
+const shows = (page: Page, text: RegExp, where = 'body'): Promise<void> =>
+  page.locator(where, { hasText: text }).first().waitFor()
 
-test('a cluster is looked at through its API server, and a port that is taken is told', async () => {
-  using lab = new TestLab()
-  lab.up('--nodes', '2', '--pods', '1', '--families', 'ipv4')
-  await using ui = await Ui.start('--kubeconfig', lab.kubeconfig)
-  const rows = await rowsAt(ui.address)
-  assert.deepEqual(
-    [...rows.values()].map(({ name, state, pods }) => [name, state, pods]),
-    [
-      ['node-1', 'ready', 1],
-      ['node-2', 'ready', 1],
-    ],
-  )
-  const { port } = new URL(ui.address)
-  const taken = run(causeway, ['ui', '--lab', lab.name, '--port', port])
-  assert.equal(taken.status, 2)
-  assert.match(taken.stderr, /^causeway: --port \d+: another process has it \("ss -ltnp sport = :\d+" tells which\)/)
-  assert.equal(await ui.end(), 0)
-})
-
-test('the page shows a lab as it is: whole, broken, followed, mended', async () => {
-  using lab = new TestLab()
-  lab.up('--nodes', '3', '--pods', '1')
-  await using ui = await Ui.start('--lab', lab.name)
-  const browser = await chromium.launch({
-    executablePath: '/usr/bin/chromium',
-    args: ['--no-sandbox', '--disable-dev-shm-usage'],
+suite('causeway ui', { timeout: 240_000 }, () => {
+  const lab = new TestLab()
+  before(() => {
+    lab.up('--nodes', '3', '--pods', '1')
   })
-  try {
-    const troubles: string[] = []
-    const page = await openPage(browser, ui.address, troubles)
-    await shows(page, /3 nodes, packets cross everywhere/)
-    assert.equal(new URL(page.url()).hash.includes('token'), false, 'the token is off the address bar')
-    await shows(page, /packets between pods of 3 nodes came and were answered/)
+  after(() => lab[Symbol.dispose]())
 
-    must(causeway, 'lab', 'break', 'overlay-port-blocked', '--node', 'node-2', '--name', lab.name, '--quiet')
-    const brokenMs = performance.now()
-    await page.waitForFunction(`/node-2/.test(document.querySelector('h1').innerText)`)
-    const seenMs = performance.now() - brokenMs
-    assert.ok(seenMs < 15_000, `seen after ${Math.round(seenMs)} ms`)
-    await shows(page, /CW1306/)
-
-    // an address that somebody passes on
-    await page.goto(`${new URL(ui.address).origin}/#/trace?from=default%2Fweb-1&to=default%2Fweb-2`)
-    await page.click('button[type=submit]')
-    await page.waitForSelector('.ladder .station.seen')
-    await shows(page, /lost/i)
-
-    assert.equal(run(causeway, ['lab', 'mend', '--name', lab.name]).status, 0)
-    await page.click('button[type=submit]')
-    await shows(page, /answers|answered/)
-    const seen = await page.locator('.ladder .station.seen').count()
-    assert.ok(seen >= 16, `${seen} places of a way there and back`)
-    await page.goto(`${new URL(ui.address).origin}/#/`)
-    await shows(page, /3 nodes, packets cross everywhere/)
-    assert.deepEqual(troubles, [])
-
+  test('a cluster is looked at through its API server, and a port that is taken is told', async () => {
+    await using ui = await Ui.start('--kubeconfig', lab.kubeconfig)
+    const rows = await rowsAt(ui.address)
+    assert.deepEqual(
+      [...rows.values()]
+        .toSorted((a, b) => (a.name < b.name ? -1 : 1))
+        .map(({ name, state, pods }) => [name, state, pods]),
+      [
+        ['node-1', 'ready', 1],
+        ['node-2', 'ready', 1],
+        ['node-3', 'ready', 1],
+      ],
+    )
+    const { port } = new URL(ui.address)
+    const taken = run(causeway, ['ui', '--lab', lab.name, '--port', port])
+    assert.equal(taken.status, 2)
+    assert.match(taken.stderr, /^causeway: --port \d+: another process has it \("ss -ltnp sport = :\d+" tells which\)/)
     assert.equal(await ui.end(), 0)
-    await shows(page, /3 nodes/)
-  } finally {
-    await browser.close()
-  }
+  })
+
+  test('the page shows a lab as it is: whole, broken, followed, mended', async () => {
+    await using ui = await Ui.start('--lab', lab.name)
+    const browser = await chromium.launch({
+      executablePath: '/usr/bin/chromium',
+      args: ['--no-sandbox', '--disable-dev-shm-usage'],
+    })
+    try {
+      const troubles: string[] = []
+      const page = await openPage(browser, ui.address, troubles)
+      await shows(page, /3 nodes, packets cross everywhere/)
+      assert.equal(new URL(page.url()).hash.includes('token'), false, 'the token is off the address bar')
+      await shows(page, /packets between pods of 3 nodes came and were answered/)
+
+      must(causeway, 'lab', 'break', 'overlay-port-blocked', '--node', 'node-2', '--name', lab.name, '--quiet')
+      const brokenMs = performance.now()
+      await shows(page, /node-2/, 'h1')
+      const seenMs = performance.now() - brokenMs
+      assert.ok(seenMs < 15_000, `seen after ${Math.round(seenMs)} ms`)
+      await shows(page, /CW1306/)
+
+      // an address that somebody passes on
+      await page.goto(`${new URL(ui.address).origin}/#/trace?from=default%2Fweb-1&to=default%2Fweb-2`)
+      await page.click('button[type=submit]')
+      await page.waitForSelector('.ladder .station.seen')
+      await shows(page, /lost/i)
+
+      assert.equal(run(causeway, ['lab', 'mend', '--name', lab.name]).status, 0)
+      await page.click('button[type=submit]')
+      // there and back, and the packet walks along all of it
+      await page.locator('.ladder .station.seen').nth(15).waitFor()
+      assert.equal(await page.locator('.ladder .end').count(), 0)
+      await page.click('#step-last')
+      const count = (await page.locator('#count').textContent()) ?? ''
+      assert.match(count, /^(\d+) of \1$/)
+      await page.click('#step-first')
+      await page.keyboard.press('ArrowRight')
+      await shows(page, /^2 of/, '#count')
+      await page.goto(`${new URL(ui.address).origin}/#/`)
+      await shows(page, /3 nodes, packets cross everywhere/)
+      assert.deepEqual(troubles, [])
+
+      assert.equal(await ui.end(), 0)
+      await shows(page, /3 nodes/)
+    } finally {
+      await browser.close()
+    }
+  })
 })

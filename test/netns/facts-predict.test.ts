@@ -17,7 +17,9 @@ const timeless = (told: TracePrediction): unknown => ({
   ...told,
   steps: told.steps.map((step) => ({
     ...step,
-    text: step.text.replace(/\((stale|reachable|delay|probe)\)/, '(known)'),
+    text: step.text
+      .replace(/\((stale|reachable|delay|probe)\)/, '(known)')
+      .replace(/\((incomplete|failed)\)/, '(silent)'),
   })),
 })
 

@@ -50,7 +50,11 @@ test('the headline tells the worst, and names it', () => {
   assert.equal(titleOf(row('a', { pairs: [pair('b', 'broken')] }), whole[1]!), 'a does not reach b')
   assert.equal(
     titleOf(row('a', { pairs: [pair('b', 'broken'), pair('c', 'broken')] }), row('b'), row('c')),
-    'Packets do not cross between a and b, c',
+    'Packets do not cross to or from a',
+  )
+  assert.equal(
+    titleOf(row('a', { pairs: [pair('b', 'broken'), pair('c', 'broken'), pair('d')] }), row('b'), row('c'), row('d')),
+    'Packets do not cross between a and 2 of 3 other nodes',
   )
   assert.equal(
     titleOf(
@@ -202,6 +206,25 @@ test('in the picture every node stands within it, on a place of its own, beside 
       },
     ),
   )
+})
+
+test('two nodes stand side by side, in the order of their names; three have one above', () => {
+  const spots = (count: number) =>
+    ringOf(
+      Array.from({ length: count }, (_, index) => row(`n${index + 1}`)),
+      { width: 1000, height: 400 },
+      { width: 200, height: 80 },
+    ).map(({ x, y }) => [Math.round(x), Math.round(y)])
+  assert.deepEqual(spots(1), [[500, 200]])
+  assert.deepEqual(spots(2), [
+    [100, 200],
+    [900, 200],
+  ])
+  assert.deepEqual(spots(3), [
+    [500, 40],
+    [900, 360],
+    [100, 360],
+  ])
 })
 
 test('a hull holds all points, and turns one way', () => {

@@ -3,7 +3,7 @@ import { someOf } from '#/lib/some-of.ts'
 import { type NodeRow } from '#/ui/contract.ts'
 import { type State } from '../state/state.ts'
 import { medianRttMs, type Pair } from './pairs.ts'
-import { datapathWords, plural, rttText, type Tone } from './words.ts'
+import { datapathWords, placeWord, plural, rttText, type Tone } from './words.ts'
 import { type Wrong } from './wrong.ts'
 
 export type Headline = { readonly tone: Tone; readonly title: string; readonly facts: readonly string[] }
@@ -16,19 +16,24 @@ function commonEnd(pairs: readonly Pair[]): string | undefined {
 }
 
 function othersOf(pairs: readonly Pair[], end: string): string {
-  return someOf(pairs.map(({ a, b }) => (a === end ? b : a)))
+  const others = pairs.map(({ a, b }) => (a === end ? b : a))
+  return others.length > 2 ? `${others.length} other nodes` : others.join(' and ')
 }
 
 const isCut = ({ state }: Pair): boolean => state === 'broken' || state === 'one way'
 
-function cutText(cut: readonly Pair[]): string {
+function cutText(cut: readonly Pair[], all: readonly Pair[]): string {
   const [first] = cut as readonly [Pair]
   if (cut.length === 1) {
     const teller = first.told.find(({ state }) => state === first.state)!
     return `${teller.from} does not reach ${teller.to}`
   }
   const end = commonEnd(cut)
-  if (end !== undefined) return `Packets do not cross between ${end} and ${othersOf(cut, end)}`
+  if (end !== undefined) {
+    const known = all.filter(({ a, b, state }) => (a === end || b === end) && state !== 'unknown').length
+    if (known === cut.length) return `Packets do not cross to or from ${end}`
+    return `Packets do not cross between ${end} and ${cut.length} of ${known} other nodes`
+  }
   return `Packets do not cross between ${cut.length} pairs of nodes`
 }
 
@@ -53,7 +58,7 @@ function outcomeOf(rows: readonly NodeRow[], pairs: readonly Pair[], wrong: read
   const small = pairs.filter(({ state }) => state === 'small only')
   const lossy = pairs.filter(({ state }) => state === 'lossy')
   if (silent.length === rows.length) return ['bad', rows.length === 1 ? 'The node does not answer' : 'No node answers']
-  if (cut.length > 0) return ['bad', cutText(cut)]
+  if (cut.length > 0) return ['bad', cutText(cut, pairs)]
   if (notReady.length > 0) return ['bad', namesText(notReady, 'is not ready for pods', 'are not ready for pods')]
   if (silent.length > 0) return ['bad', namesText(silent, 'does not answer', 'do not answer')]
   if (small.length > 0) return ['bad', betweenText('Large packets', small)]
@@ -86,7 +91,7 @@ function factsOf(rows: readonly NodeRow[], pairs: readonly Pair[]): string[] {
   const ok = probed.filter(({ state }) => state === 'ok').length
   const rtt = medianRttMs(pairs)
   return [
-    racks > 1 ? plural(racks, 'rack') : '',
+    racks > 1 ? plural(racks, placeWord(rows)) : '',
     plural(pods, 'pod'),
     waysText(rows),
     datapathText(rows),

@@ -50,7 +50,7 @@ function placesOf(rows: readonly Row[]): (readonly [row: Row, at: number])[] {
 
 function onEllipse(at: number, count: number): Point {
   // two stand side by side; of more, none or one is on the very top
-  const start = count === 2 ? 0.25 : count % 2 === 0 ? 0 : -0.5 / count
+  const start = count === 2 ? 0.5 : count % 2 === 0 ? 0 : -0.5 / count
   const angle = 2 * Math.PI * (at + start) - Math.PI / 2
   return { x: Math.cos(angle), y: Math.sin(angle) }
 }
@@ -99,7 +99,7 @@ export function heightOf(rows: readonly Row[], card: Size): number {
   if (count <= 2) return card.height * 2
   const racks = byRack(rows).length
   if (hasColumns(rows)) return Math.ceil((count + gapOf(rows, racks) * racks) / 2) * (card.height + 6)
-  return card.height * (count <= 4 ? 3.2 : 4.6)
+  return card.height * (count <= 4 ? 3.4 : 5.2)
 }
 
 /** A curve between two spots that bends towards the middle, and the point half way along it. */

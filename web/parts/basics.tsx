@@ -71,3 +71,15 @@ export const Trouble = ({ title, why }: { title: string; why: string }): JSX.Ele
     </div>
   </section>
 )
+
+/** A heading that breaks between words, not after the hyphen of a name. */
+export const Words = ({ text }: { text: string }): JSX.Element => (
+  <>
+    {text.split(' ').map((word, index) => (
+      <>
+        {index > 0 && ' '}
+        <span class="word">{word}</span>
+      </>
+    ))}
+  </>
+)

@@ -23,7 +23,7 @@ function Speaker({ row: { name, bgp }, isOpen }: { row: NodeRow; isOpen: boolean
   const [open, setOpen] = useState(isOpen)
   const { up, total } = bgp!
   return (
-    <details class="speaker" open={open} onToggle={(event) => setOpen(event.currentTarget.open)}>
+    <details class="fold speaker" open={open} onToggle={(event) => setOpen(event.currentTarget.open)}>
       <summary>
         <b class="name">{name}</b>{' '}
         <Told tone={up === total ? 'good' : 'bad'}>{`${up} of ${plural(total, 'session')} up`}</Told>

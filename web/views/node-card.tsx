@@ -9,8 +9,7 @@ const shownPods = 18
 
 function wordsOf({ state, problems, moreProblems = 0 }: NodeRow): string {
   if (state === 'silent' || problems.length === 0) return nodeWords[state]
-  const count = plural(problems.length + moreProblems, 'problem')
-  return state === 'not ready' ? `not ready, ${count}` : count
+  return state === 'not ready' ? nodeWords[state] : plural(problems.length + moreProblems, 'problem')
 }
 
 export function NodeCard({ row, isLarge }: { row: NodeRow; isLarge: boolean }): JSX.Element {

@@ -13,9 +13,9 @@ function Failed({ object: { kind, key, message, remedy, sinceMs, attempts } }: {
     <li class="wrong bad">
       <Sign />
       <div>
-        <h4>
+        <h3>
           {kind} <code>{key}</code>
-        </h4>
+        </h3>
         <p>
           {message ?? 'it is not there'}{' '}
           <span class="soft">
@@ -34,7 +34,7 @@ function Failed({ object: { kind, key, message, remedy, sinceMs, attempts } }: {
 
 function Kind({ kind, objects }: { kind: string; objects: readonly ObjectStatus[] }): JSX.Element {
   return (
-    <details class="kind">
+    <details class="fold">
       <summary>
         <span class="name">{kind}</span> <span class="soft">{plural(objects.length, 'object')}, as wanted</span>
       </summary>

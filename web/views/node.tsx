@@ -28,8 +28,8 @@ function Facts({ row }: { row: NodeRow }): JSX.Element {
     <dl class="facts">
       <Fact name={addrs.length === 1 ? 'Address' : 'Addresses'}>{addrs.join(', ')}</Fact>
       <Fact name="Pod CIDRs">{podCIDRs.join(', ')}</Fact>
-      <Fact name="Rack">{rack}</Fact>
-      <Fact name="Zone">{zone === rack ? undefined : zone}</Fact>
+      <Fact name="Rack">{rack === zone ? undefined : rack}</Fact>
+      <Fact name="Zone">{zone}</Fact>
       <Fact name="Pods hang on">
         {observes === undefined ? datapath && datapathWords[datapath] : `${observes}, which is only observed`}
       </Fact>
@@ -39,7 +39,7 @@ function Facts({ row }: { row: NodeRow }): JSX.Element {
         {policies &&
           (policies.state === 'off'
             ? 'none in the cluster'
-            : `${policies.state}, ${policies.selecting} select pods here`)}
+            : `${policies.state}, ${policies.selecting} ${policies.selecting === 1 ? 'selects' : 'select'} pods here`)}
       </Fact>
       <Fact name="Agent">{version}</Fact>
     </dl>

@@ -6,7 +6,7 @@ import { type Pair } from '../derive/pairs.ts'
 import { type Wrong } from '../derive/wrong.ts'
 import { ask, whyOf } from '../state/ask.ts'
 import { type State } from '../state/state.ts'
-import { Sign } from '../parts/basics.tsx'
+import { Sign, Words } from '../parts/basics.tsx'
 import { NodeTable } from './node-table.tsx'
 import { RackTiles } from './rack-tiles.tsx'
 import { Ring } from './ring.tsx'
@@ -38,7 +38,9 @@ export function Overview({ state, pairs, wrong, headline: { tone, title, facts }
       <header class={`headline ${tone}`}>
         <Sign />
         <div>
-          <h1 tabIndex={-1}>{title}</h1>
+          <h1 tabIndex={-1}>
+            <Words text={title} />
+          </h1>
           <ul class="inline">
             {facts.map((fact) => (
               <li>{fact}</li>
@@ -49,8 +51,18 @@ export function Overview({ state, pairs, wrong, headline: { tone, title, facts }
       <WrongList all={wrong} state={state} />
       {nodes.size > 0 && <DoctorLine state={state} onAsk={() => void look()} />}
       {why !== undefined && <p class="refused">{why}</p>}
-      {nodes.size > 0 && (nodes.size > mostInRing ? <RackTiles nodes={nodes} /> : <Ring state={state} pairs={pairs} />)}
-      {nodes.size > 0 && <NodeTable nodes={nodes} />}
+      {nodes.size > mostInRing && (
+        <>
+          <NodeTable nodes={nodes} isOfMany />
+          <RackTiles nodes={nodes} />
+        </>
+      )}
+      {nodes.size > 0 && nodes.size <= mostInRing && (
+        <>
+          <Ring state={state} pairs={pairs} />
+          <NodeTable nodes={nodes} isOfMany={false} />
+        </>
+      )}
     </>
   )
 }

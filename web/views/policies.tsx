@@ -15,7 +15,7 @@ function Policy({
   policy: ListedPolicy
 }): JSX.Element {
   return (
-    <details class="speaker" open={faults.length > 0}>
+    <details class="fold speaker" open={faults.length > 0}>
       <summary>
         <b class="name">{policy.replace(/^[a-z]+\//, '')}</b>{' '}
         <span class="soft">

@@ -3,17 +3,9 @@ import { Component, type JSX } from 'preact'
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks'
 import { type NodeRow } from '#/ui/contract.ts'
 import { byRack } from '../derive/ring.ts'
-import { nodeTones, nodeWords, pairTones, pairWords, plural, type Tone } from '../derive/words.ts'
+import { nodeTone, nodeWords, pairTones, pairWords, placeWord, plural, type Tone } from '../derive/words.ts'
 import { to } from '../state/route.ts'
 import { movedInFlow } from '../parts/roving.ts'
-
-/** A node that is ready and does not reach another one is no calm tile. */
-export function tileTone({ state, pairs }: NodeRow): Tone {
-  const own = nodeTones[state]
-  if (own === 'bad') return own
-  const tones = pairs.map((pair) => pairTones[pair.state])
-  return tones.includes('bad') ? 'bad' : tones.includes('unknown') ? 'unknown' : own
-}
 
 function wordsOf(row: NodeRow): string {
   const { name, state, pods, pairs } = row
@@ -27,25 +19,30 @@ function wordsOf(row: NodeRow): string {
     .join(', ')
 }
 
-type RackProps = { readonly rack: string | undefined; readonly rows: readonly NodeRow[] }
+type RackProps = { readonly rack: string | undefined; readonly word: string; readonly rows: readonly NodeRow[] }
 
 /** Rows that are the same objects are the same rack: of thousands of tiles those few are compared that changed. */
 class Rack extends Component<RackProps> {
   override shouldComponentUpdate(next: RackProps): boolean {
-    const { rack, rows } = this.props
-    return next.rack !== rack || next.rows.length !== rows.length || next.rows.some((row, index) => row !== rows[index])
+    const { rack, word, rows } = this.props
+    return (
+      next.rack !== rack ||
+      next.word !== word ||
+      next.rows.length !== rows.length ||
+      next.rows.some((row, index) => row !== rows[index])
+    )
   }
 
-  override render({ rack, rows }: RackProps): JSX.Element {
-    const wrong = rows.filter((row) => !['good', 'none'].includes(tileTone(row))).length
+  override render({ rack, word, rows }: RackProps): JSX.Element {
+    const wrong = rows.filter((row) => !['good', 'none'].includes(nodeTone(row))).length
     return (
       <section class="rack">
         <h3>
           {rack === undefined ? (
-            'no rack'
+            `no ${word}`
           ) : (
             <span>
-              rack <b>{rack}</b>
+              {word} <b>{rack}</b>
             </span>
           )}{' '}
           <small>{rows.length}</small>
@@ -55,7 +52,7 @@ class Rack extends Component<RackProps> {
           {rows.map((row) => (
             <a
               key={row.name}
-              class={`tile ${tileTone(row)}${row.state === 'silent' ? ' silent' : ''}`}
+              class={`tile ${nodeTone(row)}${row.state === 'silent' ? ' silent' : ''}`}
               href={to.node(row.name)}
               tabIndex={-1}
               aria-label={wordsOf(row)}
@@ -101,10 +98,11 @@ export function RackTiles({ nodes }: { nodes: ReadonlyMap<string, NodeRow> }): J
     const tile = rowOf(event.target)
     if (tile !== undefined) say(tile.getAttribute('aria-label') ?? '')
   }
-  const tones = new Set([...nodes.values()].map(tileTone))
+  const tones = new Set([...nodes.values()].map(nodeTone))
+  const word = placeWord(nodes.values())
   return (
     <section aria-labelledby="picture">
-      <h2 id="picture">Nodes by racks</h2>
+      <h2 id="picture">Nodes by {word}s</h2>
       <ul class="keys">
         {keys
           .filter(([tone]) => tones.has(tone))
@@ -128,7 +126,7 @@ export function RackTiles({ nodes }: { nodes: ReadonlyMap<string, NodeRow> }): J
         onFocusIn={tell}
       >
         {racks.map(([rack, rows]) => (
-          <Rack key={rack ?? ''} rack={rack} rows={rows} />
+          <Rack key={rack ?? ''} rack={rack} word={word} rows={rows} />
         ))}
       </div>
       <p>

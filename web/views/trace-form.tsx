@@ -97,7 +97,7 @@ export function TraceForm({ from: firstFrom, to: firstTo, isRunning, onStart }: 
       ...(size !== '' && { sizeBytes: Number(size) }),
     })
   }
-  const usual = hasPort(to.trim()) ? 'TCP' : 'ICMP echo'
+  const usual = hasPort(to.trim()) ? 'TCP' : 'ICMP'
   return (
     <form class="trace-form" onSubmit={submit}>
       <End id="from" label="From" hint="a pod as NAMESPACE/NAME, or a node" value={from} onValue={setFrom} />
@@ -105,7 +105,7 @@ export function TraceForm({ from: firstFrom, to: firstTo, isRunning, onStart }: 
       <div class="field">
         <label for="protocol">Protocol</label>
         <select id="protocol" value={protocol} onChange={(event) => setProtocol(event.currentTarget.value)}>
-          <option value="">{usual}, as usual</option>
+          <option value="">usual: {usual}</option>
           {protocols.map(([value, name]) => (
             <option key={value} value={value}>
               {name}

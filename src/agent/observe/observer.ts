@@ -34,6 +34,8 @@ import { noPolicy } from './no-policy.ts'
 
 export type ObserverConfig = SettingValues<typeof observerSettings>
 
+const summaryFreshMs = 4_000
+
 const partOf = "this node has flannel's network and an observer, which only looks at it"
 
 export class ObservingAgent implements AsyncDisposable {
@@ -45,6 +47,7 @@ export class ObservingAgent implements AsyncDisposable {
   readonly #network: FlannelNetwork
   readonly #traceSend: TraceSend
   readonly #traceWatch: TraceWatch
+  #summarized: { readonly readMs: number; readonly summary: Promise<NodeSummary> } | undefined
 
   private constructor(
     config: ObserverConfig,
@@ -148,7 +151,21 @@ export class ObservingAgent implements AsyncDisposable {
     }
   }
 
+  /** All rules of a node with a proxy are many to read: who asks again and again gets what was read within some seconds. */
   async #summary(): Promise<NodeSummary> {
+    const nowMs = performance.now()
+    if (this.#summarized === undefined || nowMs - this.#summarized.readMs > summaryFreshMs)
+      this.#summarized = { readMs: nowMs, summary: this.#readSummary() }
+    const { summary } = this.#summarized
+    try {
+      return await summary
+    } catch (error) {
+      this.#summarized = undefined
+      throw error
+    }
+  }
+
+  async #readSummary(): Promise<NodeSummary> {
     const addrs = (this.#cluster.self?.addrs ?? []).map(String)
     return { ...summaryOfStatus(await this.#status(), version), addrs }
   }

@@ -67,7 +67,7 @@ export class Checks implements Disposable {
   async #signsOfLife(way: WayState, ofNode: readonly WayState[]): Promise<void> {
     const { podCIDR } = way.target
     const isAlive = await this.#isAnswered(way)
-    const isSilent = alike(way, ofNode).every(({ answeredMs = -Infinity }) => answeredMs < way.silentSinceMs)
+    const isSilent = !alike(way, ofNode).some((each) => each.hasAnsweredSince(way.silentSinceMs))
     const isUnknown = !isAlive && isSilent && !this.#isClosed
     const isComing = isUnknown && podCIDR !== undefined && (await this.#comes(podCIDR, way.listenMs))
     way.noteCheck({ isAlive, isComing }, this.#deps.nowMs())

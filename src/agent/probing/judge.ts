@@ -36,7 +36,7 @@ export function judgeNode(
   const isReached = direct.some((way) => !way.isSilent && way.answeredMs !== undefined)
   const isWide = (addr: Addr): boolean => direct.some((way) => way.target.dst.equals(addr) && way.isWide)
   const judged = ways.map((way) => {
-    const isAnswering = alike(way, ways).some((each) => !each.isFailing && each.answeredMs !== undefined)
+    const isAnswering = alike(way, ways).some((each) => !each.isSilent && each.hasAnsweredSince(way.silentSinceMs))
     return { way, state: stateOf(way, nowMs, { isReached, isAnswering, isWide, isHeard }) }
   })
   return { node, ways: judged, isSilent: ways.some((way) => way.isDead(nowMs)) && ways.every((way) => way.isFailing) }
@@ -45,7 +45,7 @@ export function judgeNode(
 type Surroundings = {
   /** Whether the node answers at one of its addresses. */
   readonly isReached: boolean
-  /** Whether it does at one that a firewall would treat alike, up to the last probe. */
+  /** Whether it has at one that a firewall would treat alike, since this way is silent. */
   readonly isAnswering: boolean
   /** Whether packets of the full size arrive at this address of the node. */
   readonly isWide: (addr: Addr) => boolean
