@@ -49,6 +49,16 @@ function takeRoom({ lab, pod, peerPod, spec, addrOf }: Struck): void {
   run('ip', ['netns', 'exec', `cw-${lab}-${podPlace(pod)}`, 'bash', '-c', script])
 }
 
+/** Whether one of some connections is lost once there is no room left. */
+function losesConnections(struck: Struck): boolean {
+  const { pod, peerPod, spec, addrOf } = struck
+  takeRoom(struck)
+  const addr = addrOf(peerPod, spec.families === 'ipv6' ? 6 : 4)
+  const connect = ['timeout', '1', 'bash', '-c', `exec 3<>/dev/tcp/${addr}/8080`]
+  const netns = `cw-${struck.lab}-${podPlace(pod)}`
+  return Array.from({ length: 20 }).some(() => run('ip', ['netns', 'exec', netns, ...connect]).status !== 0)
+}
+
 const podPlace = (pod: string): string => `pod-default-${pod}`
 
 /** The pod on the other node pings the pod that is struck, with that many bytes in an IP packet that may not be cut in pieces. */
@@ -195,10 +205,8 @@ export const effects: Readonly<Record<string, Effect>> = {
       )
       const [count, max] = stdout.split('\n').map(Number) as [number, number]
       assert.ok(count > 0.99 * max, `${count} of ${max} entries`)
-      assert.ok(
-        struck.probes.some((probe) => !probe.isFine && crosses(probe, struck)),
-        'new connections are lost',
-      )
+      const isLost = struck.probes.some((probe) => !probe.isFine && crosses(probe, struck)) || losesConnections(struck)
+      assert.ok(isLost, 'new connections are lost')
     },
   },
   'ip-forward-fight': { fails: (probe, struck) => (crosses(probe, struck) ? undefined : false) },
