@@ -17,6 +17,8 @@ const answerMs = 6_000
 /** An agent hears of the pods of other nodes from the API, a moment after they are ready. */
 const knownMs = 5_000
 const pauseMs = 300
+/** Most of the time of a packet is waiting; of one node few are followed at a time, however many there are in all. */
+const mostAtOnce = 24
 
 export type AskedAgents = {
   /** Those that answer. */
@@ -139,7 +141,10 @@ export async function sendAll(
       tell(++done, probes.length)
       return [one]
     },
-    ({ from, to, via = [] }) => [from.node, to.node, ...via].filter((node) => node !== ''),
+    {
+      nodesOf: ({ from, to, via = [] }) => [from.node, to.node, ...via].filter((node) => node !== ''),
+      atOnce: mostAtOnce,
+    },
   )
   signal.throwIfAborted()
   return sent.flat()
