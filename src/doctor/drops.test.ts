@@ -2,7 +2,18 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { diagnose } from './diagnose.ts'
-import { clusterOf, packetOf, told, type Told } from './testing/answers.ts'
+import { podSigns } from './pods.ts'
+import {
+  clusterOf,
+  factsOf,
+  linkOf,
+  namespaceOf,
+  packetOf,
+  routeOf,
+  told,
+  type Told,
+  withFacts,
+} from './testing/answers.ts'
 import { type FollowedPacket } from './types.ts'
 
 type Place = { readonly node: string; readonly device: string; readonly pod?: string }
@@ -91,4 +102,28 @@ test('what a pod drops in its own namespace is no firewall of its node, and what
   const gone = told('CW3106', 'pod/default/web-2-1', 'fd10:244:0:1::2 is not on its eth0: somebody removed it')
   assert.deepEqual(namesOf([['node-2', gone]], [own]), ['CW3106 pod/default/web-2-1', 'CW6102 way/node-1 to node-2'])
   assert.deepEqual(namesOf([['node-2', gone]], [{ ...own, family: 6 }]), ['CW3106 pod/default/web-2-1'])
+})
+
+test('a pod without the route that keeps its packets small is the cause of large ones that are refused, with what makes it again', () => {
+  const narrow = { ...routeOf('10.244.0.0/16', '10.244.0.1'), mtuBytes: 1450 }
+  const podOf = (name: string, routes: readonly ReturnType<typeof routeOf>[]) =>
+    namespaceOf({ pod: `default/${name}`, links: [linkOf('eth0')], routes: [...routes] })
+  const clusterWith = (routes: readonly ReturnType<typeof routeOf>[]) =>
+    withFacts(clusterOf(2), (node) => {
+      if (node !== 'node-1') return factsOf(node)
+      const pods = [podOf('web-1-1', routes), podOf('web-1-2', [narrow, routeOf('0.0.0.0/0', '10.244.0.1')])]
+      return factsOf(node, {}, { namespaces: [namespaceOf(), ...pods] })
+    })
+  const make = 'ip route replace 10.244.0.0/16 via 10.244.0.1 dev eth0 mtu 1450'
+  const wide = clusterWith([routeOf('0.0.0.0/0', '10.244.0.1')])
+  assert.deepEqual(diagnose(wide, []).findings, [], 'TCP heeds what it is told')
+  const text =
+    '10.244.0.1 refuses the probe: fragmentation needed; a small packet is answered, one of 1500 bytes is not'
+  const [finding, ...more] = diagnose(wide, [packetOf('node-1', 'node-2', { outcome: 'refused', text })]).findings
+  assert.deepEqual(more, [])
+  assert.equal(finding!.code, 'CW3114')
+  assert.ok(finding!.remedy.endsWith(make), finding!.remedy)
+  const [none] = podSigns(clusterWith([]))
+  assert.ok(none!.remedy.includes(`ip route add default via 10.244.0.1 dev eth0; ${make}`), none!.remedy)
+  assert.deepEqual(podSigns(clusterWith([narrow])), [])
 })

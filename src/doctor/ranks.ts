@@ -87,7 +87,7 @@ const natures: Readonly<Record<string, Nature>> = {
   CW3106: ofPod,
   CW3107: ofPod,
   CW3111: narrows,
-  CW3114: nature('state', 'here', { isOf: ['pod'], does: ['ways'] }),
+  CW3114: nature('state', 'here', { isOf: ['pod'], does: ['ways', 'size'] }),
   CW3115: narrows,
   CW3203: stopsHere,
   CW3204: sendsAstray,

@@ -134,6 +134,14 @@ const functions: readonly (readonly [RegExp, ReasonWords])[] = [
     },
   ],
   [
+    /^ip6_fragment/,
+    {
+      text: 'it is larger than what the way on carries, and may not be cut into fragments',
+      remedy: 'send smaller packets, or raise the MTU of the way: ip -6 route get',
+      kinds: ['mtu'],
+    },
+  ],
+  [
     /^(nf_hook_slow|nft_do_chain|ipt_do_table|ip6t_do_table)/,
     { text: 'a rule of a firewall dropped it', kinds: firewall },
   ],

@@ -187,7 +187,7 @@ test('a route that leads to where nobody answers is named in both families, whos
   } as const
   const reasons = [
     { reason: 'NEIGH_FAILED', function: 'arp_error_report' },
-    { reason: 'NOT_SPECIFIED', function: 'ndisc_error_report' },
+    { reason: 'NOT_SPECIFIED', function: 'neigh_invalidate' },
   ]
   for (const drop of reasons) {
     const dropped = sightingAt({ node: 'node-1', device: 'vpn0', place: 'drop' }, 8, 'there', { drop })
