@@ -1,6 +1,7 @@
 // How packets cross from one node to another and back, as both nodes tell it. Pure.
 import { type PeerWay } from '#/api/schemas/peers.ts'
 import { type AgentStatus, type VerdictStatus } from '#/api/schemas/status.ts'
+import { byNumberedName } from '#/lib/numbered-names.ts'
 import { type Crossing, type CrossingSide, type Matrix, type WayLetter } from './contract.ts'
 
 /** What one of the nodes said. */
@@ -51,11 +52,11 @@ export function matrixNodes(
 ): Pick<Matrix, 'nodes' | 'left'> {
   const isWell = ({ state, problems }: (typeof rows)[number]): boolean => state === 'ready' && problems.length === 0
   const sorted = rows.toSorted(
-    (a, b) => Number(isWell(a)) - Number(isWell(b)) || a.name.localeCompare(b.name, 'en', { numeric: true }),
+    (a, b) => Number(isWell(a)) - Number(isWell(b)) || byNumberedName(a.name, b.name),
   )
   const nodes = sorted.slice(0, mostInMatrix).map(({ name }) => name)
   return {
-    nodes: nodes.toSorted((a, b) => a.localeCompare(b, 'en', { numeric: true })),
+    nodes: nodes.toSorted(byNumberedName),
     left: Math.max(0, rows.length - mostInMatrix),
   }
 }
