@@ -6,7 +6,7 @@ import { arrange } from './causes.ts'
 import { diagnose } from './diagnose.ts'
 import { namesIn } from './extent.ts'
 import { lostPackets } from './losses.ts'
-import { clusterOf, packetOf, told, type Told, wholePacket } from './testing/answers.ts'
+import { clusterOf, dropAt, packetOf, told, type Told, wholePacket } from './testing/answers.ts'
 import { type FollowedPacket, type Finding } from './types.ts'
 
 const short = ({ code, objects, consequences }: Finding) =>
@@ -66,16 +66,7 @@ test('what a trace blames is a cause, told by an agent or not', () => {
   const blamed = packetOf('node-1', 'node-2', {
     code: 'CW7001',
     remedy: 'let them pass',
-    drop: {
-      node: 'node-2',
-      place: 'drop',
-      role: 'probe',
-      timeMs: 1,
-      lengthBytes: 1,
-      skb: '',
-      bytes: '',
-      startsAt: 'link',
-    },
+    drop: dropAt({ node: 'node-2' }),
   })
   assert.deepEqual(findingsOf([], [blamed]).map(short), [['CW7001 node/node-2', 1]])
   const own = told('CW7001', 'chain/inet fw forward', 'a rule drops packets')
