@@ -5,7 +5,7 @@ import { ownProblems } from './agents.ts'
 import { arrange } from './causes.ts'
 import { diagnose } from './diagnose.ts'
 import { namesIn } from './extent.ts'
-import { lostPackets } from './losses.ts'
+import { lostPackets, packetText } from './losses.ts'
 import { clusterOf, dropAt, packetOf, told, type Told, wholePacket } from './testing/answers.ts'
 import { type FollowedPacket, type Finding } from './types.ts'
 
@@ -44,6 +44,24 @@ test('lost packets and broken ways stand below what is in their way', () => {
     'node-2 tells CW1306 node/node-1: so it is',
     '2 of the packets that were followed are lost, the first: an ICMP echo over IPv4 from pod default/web-1-1 on node-1 to pod default/web-2-1 on node-2: it left node-1 and never came',
   ])
+})
+
+test('each problem and packet that follows from a cause is named to programs', () => {
+  const rule = told('CW7002', 'node/node-1', 'a rule drops packets of the tunnel')
+  const problems = ['node-2', 'node-3'].map((node) => [node, told('CW1306', 'node/node-1')] as const)
+  const own = ['node-2', 'node-3'].map((node) => told('CW1306', `node/${node}`))
+  const packets = [packetOf('node-2', 'node-1'), packetOf('node-1', 'node-3')]
+  const [finding, ...more] = findingsOf([['node-1', rule, ...own], ...problems], packets)
+  assert.deepEqual(more, [])
+  assert.deepEqual(finding!.explains.map(({ code, object }) => `${code} ${object}`).toSorted(), [
+    'CW1306 node/node-1',
+    'CW1306 node/node-2',
+    'CW1306 node/node-3',
+  ])
+  assert.deepEqual(finding!.lost, packets.map(packetText))
+  // what no other cause is known of is what was lost
+  const [wire] = findingsOf([], [packetOf('node-1', 'node-2')])
+  assert.deepEqual([wire!.explains, wire!.lost.length], [[], 1])
 })
 
 test('a cause hides nothing of other nodes, other ways, other pods, or of packets that it cannot spoil', () => {

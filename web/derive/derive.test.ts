@@ -160,7 +160,13 @@ test('a problem that several nodes tell is one, and none that doctor has explain
         ...problem('CW7002', 'node/b'),
         objects: ['node/b'],
         nodes: ['b'],
-        consequences: ['a tells CW1306 node/b: nothing comes'],
+        // of what is alike the words name the first alone
+        consequences: ['a tells CW1306 node/x: nothing comes (and 1 more like it)'],
+        explains: [
+          { code: 'CW1306', object: 'node/x' },
+          { code: 'CW1306', object: 'node/b' },
+        ],
+        lost: [],
       },
     ],
     notes: [],

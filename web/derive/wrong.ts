@@ -38,12 +38,13 @@ function toldByAgents(nodes: ReadonlyMap<string, NodeRow>): Map<string, Wrong> {
   return found
 }
 
-/** Whether doctor has found it already, or what it follows from. */
-function isExplained({ code, object }: Wrong, findings: readonly Finding[]): boolean {
-  return findings.some(
-    (finding) =>
-      (finding.code === code && finding.objects.includes(object)) ||
-      finding.consequences.some((text) => text.includes(`${code} ${object}:`)),
+/** What doctor has found, and what follows from that. */
+function explainedBy(findings: readonly Finding[]): Set<string> {
+  return new Set(
+    findings.flatMap(({ code, objects, explains }) => [
+      ...objects.map((object) => idOf({ code, object })),
+      ...explains.map(idOf),
+    ]),
   )
 }
 
@@ -74,7 +75,8 @@ function alike(told: readonly Wrong[]): Wrong[] {
 /** Causes first, in doctor's order; then what no finding explains, what most nodes tell first. */
 export function wrongOf({ nodes, doctor }: Pick<State, 'nodes' | 'doctor'>): Wrong[] {
   const findings = doctor?.report?.findings ?? []
-  const told = [...toldByAgents(nodes).values()].filter((each) => !isExplained(each, findings))
+  const explained = explainedBy(findings)
+  const told = [...toldByAgents(nodes).values()].filter((each) => !explained.has(idOf(each)))
   return [
     ...findings.map((finding): Wrong => ({ ...finding, others: [], by: 'doctor' })),
     ...alike(told).sort((a, b) => b.nodes.length - a.nodes.length || (idOf(a) < idOf(b) ? -1 : 1)),
