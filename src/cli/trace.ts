@@ -1,5 +1,4 @@
 // `causeway trace`: sends a real packet from one end to another, shows where it goes, and says where and why it ends.
-import { writeFileSync } from 'node:fs'
 import { type Family } from '#/lib/addr.ts'
 import { messageOf } from '#/lib/log.ts'
 import { type TraceProtocol } from '#/model/trace.ts'
@@ -20,6 +19,7 @@ import { runSizes } from './trace-sizes.ts'
 import { renderTrace } from './trace-text.ts'
 import { runWays } from './trace-ways.ts'
 import { version } from './version.ts'
+import { writeWhole } from './whole-file.ts'
 
 const { node: _node, ...everywhere } = agentOptions
 
@@ -88,7 +88,7 @@ export function wishOf(chosen: Chosen, port: number | undefined): TraceWish {
 
 function write(option: 'html' | 'pcap', path: string, content: string | Uint8Array): void {
   try {
-    writeFileSync(path, content)
+    writeWhole(path, content)
   } catch (error) {
     throw new UsageError(`--${option} ${path}`, { cause: error })
   }

@@ -24,8 +24,6 @@ import { UiServer } from './ui/server.ts'
 import { Traces } from './ui/traces.ts'
 import { version } from './version.ts'
 
-/** The same each time, so that a page that is open finds the command again; nothing else is known to use it. */
-const usualPort = 7316
 const highestPort = 65_535
 const tokenBytes = 32
 
@@ -35,8 +33,8 @@ const uiOptions = {
   port: {
     type: 'string',
     value: 'N',
-    help: 'on which port of 127.0.0.1; 0: any that is free',
-    shownDefault: `${usualPort}, or any`,
+    help: 'on which port of 127.0.0.1',
+    shownDefault: 'any that is free',
   },
   open: { type: 'boolean', help: 'open it in the browser of this computer' },
   ...everywhere,
@@ -71,19 +69,18 @@ function portIn(text: string): number {
   return port
 }
 
-/** Returns where it listens. Rejects with UsageError when the port that was asked for cannot be had. */
+/**
+ * Returns where it listens. Rejects with UsageError when the port that was asked for cannot be had. Which one it is, is not known beforehand unless
+ * somebody asks for it: a browser keeps scripts and workers for a port that another user of the computer may have had before.
+ */
 async function listen(server: UiServer, asked: string | undefined): Promise<string> {
-  const port = asked === undefined ? usualPort : portIn(asked)
+  const port = asked === undefined ? 0 : portIn(asked)
   try {
     return await server.listen(port)
   } catch (error) {
-    // another `causeway ui` has the usual one
-    if (asked === undefined && errorCode(error) === 'EADDRINUSE') return await server.listen(0)
-    throw new UsageError(
-      errorCode(error) === 'EADDRINUSE'
-        ? `--port ${port}: another process has it ("ss -ltnp sport = :${port}" tells which); --port 0 takes any that is free`
-        : `--port ${port}: ${messageOf(error)}`,
-    )
+    const isTaken = errorCode(error) === 'EADDRINUSE'
+    const why = isTaken ? `another process has it ("ss -ltnp sport = :${port}" tells which)` : messageOf(error)
+    throw new UsageError(`--port ${port}: ${why}`)
   }
 }
 

@@ -5,13 +5,20 @@ import { aliveAnnotation, holderAnnotation, ownLabel } from './objects.ts'
 /** A process, so that another one of the same machine can see whether it is still there. */
 export type Holder = {
   readonly host: string
-  /** Changes with every boot. */
+  /** Of this machine since it was started, and of no other one. */
   readonly boot: string
   /** The namespace of processes, in which the number counts. */
   readonly pidNamespace: string
   readonly pid: number
   /** When it was started, as the kernel writes it: numbers are used again. */
   readonly started: string
+}
+
+/** When a process was started, as /proc/PID/stat says; undefined for one that has ended, whose parent has not yet taken note of it. */
+export function startedIn(stat: string): string | undefined {
+  // the name before it, in parentheses, may have spaces
+  const [state, ...fields] = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+  return state === '' || state === 'Z' || state === 'X' ? undefined : fields[18]
 }
 
 export const holderText = (holder: Holder): string => JSON.stringify(holder)
@@ -43,8 +50,9 @@ export function isHolderGone(
   startedOf: (pid: number) => string | undefined,
 ): boolean | undefined {
   const { host, boot, pidNamespace, pid, started } = holderIn(annotationsOf(namespace)[holderAnnotation])
-  if (host !== self.host || pidNamespace !== self.pidNamespace || typeof pid !== 'number') return undefined
-  return boot !== self.boot || startedOf(pid) !== started
+  // the name alone says little, as many machines are called localhost, and the first namespace of processes has the same number on all of them
+  const isSameMachine = host === self.host && boot === self.boot && pidNamespace === self.pidNamespace
+  return isSameMachine && typeof pid === 'number' ? startedOf(pid) !== started : undefined
 }
 
 /** Who runs the test, for people. */

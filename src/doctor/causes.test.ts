@@ -6,7 +6,7 @@ import { arrange } from './causes.ts'
 import { diagnose } from './diagnose.ts'
 import { namesIn } from './extent.ts'
 import { lostPackets } from './losses.ts'
-import { clusterOf, packetOf, told, type Told, wholePacket } from './testing/answers.ts'
+import { clusterOf, dropAt, packetOf, told, type Told, wholePacket } from './testing/answers.ts'
 import { type FollowedPacket, type Finding } from './types.ts'
 
 const short = ({ code, objects, consequences }: Finding) =>
@@ -66,16 +66,7 @@ test('what a trace blames is a cause, told by an agent or not', () => {
   const blamed = packetOf('node-1', 'node-2', {
     code: 'CW7001',
     remedy: 'let them pass',
-    drop: {
-      node: 'node-2',
-      place: 'drop',
-      role: 'probe',
-      timeMs: 1,
-      lengthBytes: 1,
-      skb: '',
-      bytes: '',
-      startsAt: 'link',
-    },
+    drop: dropAt({ node: 'node-2' }),
   })
   assert.deepEqual(findingsOf([], [blamed]).map(short), [['CW7001 node/node-2', 1]])
   const own = told('CW7001', 'chain/inet fw forward', 'a rule drops packets')
@@ -306,6 +297,16 @@ test('a wire loses packets of both families, whichever of them agents have count
   const again = { ...wholePacket('node-1', 'node-2'), family: 6 as const }
   assert.deepEqual(findingsOf([['node-1', lossy]], [lost]).map(short), [['CW8102 node/node-2', 1]])
   assert.deepEqual(findingsOf([['node-1', lossy]], [lost, again]).map(short), [['CW8102 node/node-2', 1]])
+})
+
+test('where Node objects give addresses of pods to another node, others drop packets of those pods', () => {
+  const former = told('CW1107', 'node/node-1', 'pods with addresses of its former pod CIDR 10.244.0.0/24 are cut off')
+  const strange = (node: string) => [node, told('CW3232', `node/${node}`, '62 dropped: the packet came')] as const
+  const others = [strange('node-2'), strange('node-3')]
+  assert.deepEqual(findingsOf([['node-1', former], ...others]).map(short), [['CW1107 node/node-1', 1]])
+  assert.equal(findingsOf(others).length, 2, 'without such an object nobody knows why')
+  const rule = told('CW1301', 'rule/5270', 'packets to 10.244.1.0/24 of node-2 do not go as planned')
+  assert.equal(findingsOf([['node-1', rule], ...others]).length, 3)
 })
 
 test('who takes rules out of a chain is the cause of what that chain drops', () => {

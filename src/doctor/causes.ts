@@ -62,6 +62,8 @@ function explained(cause: Sign, sign: Sign): number {
   if (isOfCutOff(cause, sign)) return least
   if (rank(cause) >= rank(sign)) return 0
   if (loss !== undefined && isBlamed(cause, loss)) return certain
+  // all nodes go by what Node objects say of owners
+  if (natureOf(sign.code).isOf.includes('owners')) return isOfHarm(cause, sign) ? certain : 0
   if (cause.needs === 'blame' && loss !== undefined) return 0
   if (!isOfHarm(cause, sign) || !touches(cause.extent, sign.extent)) return 0
   if (loss !== undefined && !isAtPlace(cause, loss)) return 0

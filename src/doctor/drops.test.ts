@@ -2,27 +2,28 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { diagnose } from './diagnose.ts'
-import { clusterOf, packetOf, told, type Told } from './testing/answers.ts'
+import { podSigns } from './pods.ts'
+import {
+  clusterOf,
+  dropAt,
+  factsOf,
+  linkOf,
+  namespaceOf,
+  packetOf,
+  routeOf,
+  told,
+  type Told,
+  withFacts,
+} from './testing/answers.ts'
 import { type FollowedPacket } from './types.ts'
 
 type Place = { readonly node: string; readonly device: string; readonly pod?: string }
 
 /** What the kernel dropped there, with the remedy that its trace tells. */
-const dropped = (at: Place, reason: string, name: string, remedy: string) =>
-  ({
-    remedy,
-    drop: {
-      ...at,
-      place: 'drop',
-      role: 'probe',
-      timeMs: 1,
-      lengthBytes: 1,
-      skb: '',
-      bytes: '',
-      startsAt: 'link',
-      drop: { reason, function: name },
-    },
-  }) as const
+const dropped = (at: Place, reason: string, name: string, remedy: string) => ({
+  remedy,
+  drop: dropAt(at, reason, name),
+})
 
 const findingsOf = (problems: Told, packets: readonly FollowedPacket[]) =>
   diagnose(clusterOf(3, problems), packets).findings.map(({ code, object, remedy, consequences }) => ({
@@ -48,13 +49,21 @@ test('a rule that drops large packets alone is the cause of what agents say of s
   )
 })
 
+test('that some firewall dropped a packet makes no second cause beside what the agent of that node tells', () => {
+  const rule = dropped({ node: 'node-2', device: 'eth0' }, 'NETFILTER_DROP', 'nft_do_chain', 'look for the rule')
+  const input = told('CW7002', 'chain/inet fw input', "table inet fw drops the tunnel's packets")
+  const lost = [packetOf('node-1', 'node-2', rule)]
+  assert.deepEqual(namesOf([['node-2', input]], lost), ['CW7002 chain/inet fw input'])
+  assert.deepEqual(namesOf([['node-3', input]], lost), ['CW7002 chain/inet fw input', 'CW7001 node/node-2'])
+})
+
 test('where the kernel has dropped them, what mends that is the remedy of a way that agents call broken', () => {
   const queue = dropped({ node: 'node-1', device: 'cw-vxlan' }, 'QDISC_DROP', '__dev_queue_xmit', 'tc -s qdisc show')
   const silent: Told = [['node-2', told('CW1306', 'node/node-1')]]
   const findings = findingsOf(silent, [packetOf('node-1', 'node-2', queue)])
   assert.deepEqual(
     findings.map(({ name, remedy }) => [name, remedy]),
-    [['CW1306 node/node-1', 'tc -s qdisc show']],
+    [['CW1306 node/node-1', 'on node-1: tc -s qdisc show']],
   )
 })
 
@@ -65,6 +74,10 @@ test('packets that the kernel dropped at one place for one reason are one findin
     'CW6102 way/node-1 to node-2',
   ])
   assert.equal(namesOf([], [packetOf('node-1', 'node-2', ttl), packetOf('node-2', 'node-3', other)]).length, 2)
+  // a node that answers nobody's question for its MAC is one finding, wherever packets waited for that
+  const silent = (node: string) => dropped({ node, device: 'eth0' }, 'NEIGH_FAILED', 'neigh_invalidate', 'look')
+  const waited = [packetOf('node-1', 'node-3', silent('node-1')), packetOf('node-2', 'node-3', silent('node-2'))]
+  assert.equal(namesOf([], waited).length, 1)
 })
 
 test('an XDP program of any device is a program of others, though the kernel gives no reason', () => {
@@ -79,4 +92,28 @@ test('what a pod drops in its own namespace is no firewall of its node, and what
   const gone = told('CW3106', 'pod/default/web-2-1', 'fd10:244:0:1::2 is not on its eth0: somebody removed it')
   assert.deepEqual(namesOf([['node-2', gone]], [own]), ['CW3106 pod/default/web-2-1', 'CW6102 way/node-1 to node-2'])
   assert.deepEqual(namesOf([['node-2', gone]], [{ ...own, family: 6 }]), ['CW3106 pod/default/web-2-1'])
+})
+
+test('a pod without the route that keeps its packets small is the cause of large ones that are refused, with what makes it again', () => {
+  const narrow = { ...routeOf('10.244.0.0/16', '10.244.0.1'), mtuBytes: 1450 }
+  const podOf = (name: string, routes: readonly ReturnType<typeof routeOf>[]) =>
+    namespaceOf({ pod: `default/${name}`, links: [linkOf('eth0')], routes: [...routes] })
+  const clusterWith = (routes: readonly ReturnType<typeof routeOf>[]) =>
+    withFacts(clusterOf(2), (node) => {
+      if (node !== 'node-1') return factsOf(node)
+      const pods = [podOf('web-1-1', routes), podOf('web-1-2', [narrow, routeOf('0.0.0.0/0', '10.244.0.1')])]
+      return factsOf(node, {}, { namespaces: [namespaceOf(), ...pods] })
+    })
+  const make = 'ip route replace 10.244.0.0/16 via 10.244.0.1 dev eth0 mtu 1450'
+  const wide = clusterWith([routeOf('0.0.0.0/0', '10.244.0.1')])
+  assert.deepEqual(diagnose(wide, []).findings, [], 'TCP heeds what it is told')
+  const text =
+    '10.244.0.1 refuses the probe: fragmentation needed; a small packet is answered, one of 1500 bytes is not'
+  const [finding, ...more] = diagnose(wide, [packetOf('node-1', 'node-2', { outcome: 'refused', text })]).findings
+  assert.deepEqual(more, [])
+  assert.equal(finding!.code, 'CW3114')
+  assert.ok(finding!.remedy.endsWith(make), finding!.remedy)
+  const [none] = podSigns(clusterWith([]))
+  assert.ok(none!.remedy.includes(`ip route add default via 10.244.0.1 dev eth0; ${make}`), none!.remedy)
+  assert.deepEqual(podSigns(clusterWith([narrow])), [])
 })

@@ -4,7 +4,7 @@ import { ownValue } from '#/lib/own-value.ts'
 import { problem } from '#/model/problems.ts'
 import { reasonWords } from '#/trace/reasons.ts'
 import { touches } from './extent.ts'
-import { isNamed } from './ranks.ts'
+import { isNamed, natureOf } from './ranks.ts'
 import {
   type Extent,
   type FollowedPacket,
@@ -55,11 +55,18 @@ function codeOfDrop({ drop, pod }: NonNullable<FollowedPacket['verdict']['drop']
   return drop.reason === 'NETFILTER_DROP' && pod === undefined ? 'CW7001' : undefined
 }
 
-/** Where the kernel dropped it, and with which words: packets that are lost in the same way have one cause. */
+/**
+ * Where the kernel dropped it, and with which words: packets that are lost in the same way have one cause. Not what waited in vain for a neighbour: that
+ * is the doing of the other end.
+ */
 function dropOf({ verdict: { drop, remedy } }: FollowedPacket): Loss['drop'] {
-  if (drop?.drop === undefined || reasonWords(drop.drop) === undefined) return undefined
+  const words = drop?.drop && reasonWords(drop.drop)
+  if (drop?.drop === undefined || words === undefined || words.kinds.includes('neighbour')) return undefined
   const { node, pod = '', device = '' } = drop
-  return { place: `${node} ${pod} ${device} ${drop.drop.reason}`, ...(remedy !== undefined && { remedy }) }
+  return {
+    place: `${node} ${pod} ${device} ${drop.drop.reason}`,
+    ...(remedy !== undefined && { remedy: `on ${node}: ${remedy}` }),
+  }
 }
 
 /** What is wrong with a checksum, with the MAC of a frame, or with a tunnel's end, was made so by the sender. */
@@ -195,6 +202,16 @@ export function isBlamed(sign: Sign, { code: blamed, node }: Loss): boolean {
   return isNamed(sign, blamed) && (node === undefined || at === undefined || at === node || nodes.includes(node))
 }
 
+/** That some firewall dropped it says less than what an agent tells of its node, such as which one. */
+function isExplained(packet: FollowedPacket, told: readonly Sign[]): boolean {
+  const { code, drop } = packet.verdict
+  if (code !== undefined || drop?.drop?.reason !== 'NETFILTER_DROP') return false
+  return told.some(({ code: other, extent }) => {
+    const { rank, does } = natureOf(other)
+    return extent.at === drop.node && rank !== 'seen' && does.includes('ways') && touches(extent, extentOf(packet))
+  })
+}
+
 /** What traces blame and nobody tells by himself: a sign for each code and node. */
 export function blamedCauses(packets: readonly FollowedPacket[], told: readonly Sign[]): Sign[] {
   const causes = new Map<string, Sign>()
@@ -203,7 +220,7 @@ export function blamedCauses(packets: readonly FollowedPacket[], told: readonly 
     if (code === undefined || node === undefined) continue
     if (told.some((sign) => isBlamed(sign, { ...lossOf(packet) }))) continue
     const key = `${code} ${node}`
-    if (causes.has(key)) continue
+    if (causes.has(key) || isExplained(packet, told)) continue
     const peers = [packet.from.node, packet.to.node].filter((each) => each !== node)
     causes.set(key, {
       ...problem(code as ProblemCode, `node/${node}`, packet.verdict.text, { how, ...remedyOf(packet) }),

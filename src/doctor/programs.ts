@@ -2,6 +2,12 @@
 import { problem } from '#/model/problems.ts'
 import { type NodeAnswers, type Sign } from './types.ts'
 
+/** Off alone leaves the program of a device that the kernel runs in the generic way, and says nothing. Without a preference all filters go. */
+const takeOut = (device: string, hook: string): string =>
+  hook === 'xdp'
+    ? `ip link set dev ${device} xdp off; ip link set dev ${device} xdpgeneric off`
+    : `tc filter del dev ${device} ${hook} pref PREF, with its pref of tc filter show (without one, all filters there go, those of others too)`
+
 function programsOf({ node, facts }: NodeAnswers): Sign[] {
   const foreign = (facts?.programs ?? []).filter(({ isOurs }) => !isOurs)
   return foreign.map(({ device, hook, id, name }) => {
@@ -17,7 +23,7 @@ function programsOf({ node, facts }: NodeAnswers): Sign[] {
         `program/${device} ${hook}`,
         `${what}${named} at ${device} ${hook}, which is not Causeway's, drops packets of pods`,
         {
-          remedy: `find who attached it (${see}${id === undefined ? '' : `; bpftool prog show id ${id}`}) and have it let packets of pods pass; if its maker is gone: ${hook === 'xdp' ? `ip link set dev ${device} xdp off` : `tc filter del dev ${device} ${hook}`}`,
+          remedy: `find who attached it (${see}${id === undefined ? '' : `; bpftool prog show id ${id}`}) and have it let packets of pods pass; if its maker is gone: ${takeOut(device, hook)}`,
         },
       ),
       nodes: [node],

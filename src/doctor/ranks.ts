@@ -4,9 +4,10 @@ import { ownValue } from '#/lib/own-value.ts'
 
 /**
  * What a problem does. ways: it loses packets between nodes or within one; size: it loses large ones alone; sessions: routes that BGP tells are
- * missing; api: the API server is not reached; pod: something is missing in a pod's namespace; rules: a chain drops what it should not.
+ * missing; api: the API server is not reached; pod: something is missing in a pod's namespace; rules: a chain drops what it should not;
+ * owners: nodes take addresses for those of another node than their pods are on.
  */
-export type Harm = 'ways' | 'size' | 'sessions' | 'api' | 'pod' | 'rules'
+export type Harm = 'ways' | 'size' | 'sessions' | 'api' | 'pod' | 'rules' | 'owners'
 
 /** made: by somebody, and to be mended. state: of Causeway, by itself or from something made. seen: of packets. packet: one that was followed. */
 const ranks = { made: 0, state: 1, seen: 2, packet: 3 } as const
@@ -32,6 +33,8 @@ const nature = (
 
 /** What Node objects say, and nodes as a whole: small packets do not cross either. */
 const cutsOff = nature('made', 'anywhere', { does: ['ways', 'sessions'] })
+/** Which node has which addresses is not as pods have them. */
+const changesOwners = nature('made', 'anywhere', { does: ['ways', 'sessions', 'owners'] })
 /** The kernel of the node drops them, or does not know where to send them. */
 const stopsHere = nature('made', 'here', { does: ['ways', 'sessions'] })
 /** It sends them elsewhere, or in a way that nobody takes. */
@@ -44,15 +47,15 @@ const broken = nature('seen', 'anywhere', { isOf: ['ways'], does: ['ways'] })
 const natures: Readonly<Record<string, Nature>> = {
   CW1001: cutsOff,
   CW1002: cutsOff,
-  CW1101: cutsOff,
+  CW1101: changesOwners,
   CW1102: cutsOff,
-  CW1103: cutsOff,
+  CW1103: changesOwners,
   CW1104: cutsOff,
-  CW1105: cutsOff,
+  CW1105: changesOwners,
   CW1106: cutsOff,
-  CW1107: cutsOff,
+  CW1107: changesOwners,
   CW1108: cutsOff,
-  CW1110: cutsOff,
+  CW1110: changesOwners,
   CW1111: cutsOff,
   CW1112: cutsOff,
   CW1113: cutsOff,
@@ -84,11 +87,12 @@ const natures: Readonly<Record<string, Nature>> = {
   CW3106: ofPod,
   CW3107: ofPod,
   CW3111: narrows,
-  CW3114: nature('state', 'here', { isOf: ['pod'], does: ['ways'] }),
+  CW3114: nature('state', 'here', { isOf: ['pod'], does: ['ways', 'size'] }),
   CW3115: narrows,
   CW3203: stopsHere,
   CW3204: sendsAstray,
   CW3205: sendsAstray,
+  CW3232: nature('state', 'here', { isOf: ['owners'] }),
   CW3301: stopsHere,
   CW3304: nature('made', 'here', { does: ['ways', 'size', 'sessions'] }),
   CW4109: nature('made', 'anywhere', { does: ['sessions'] }),

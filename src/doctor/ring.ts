@@ -1,5 +1,6 @@
 // Which packets are to be followed: from a pod of each node to a pod of the next one, so that every node sends and receives. Pure.
 import { Addr, type Family, families, Prefix } from '#/lib/addr.ts'
+import { byNumberedName } from '#/lib/numbered-names.ts'
 import { type NodeAnswers, type PacketEnd, type PlannedPacket } from './types.ts'
 
 /** So many in all, whichever number of nodes there is. */
@@ -15,7 +16,7 @@ function podsOf({ node, status }: NodeAnswers): PodEnd[] {
       end: { name: pod, node, isPod: true },
       families: families.filter((family) => addrs.some((addr) => Addr.tryParse(addr)?.family === family)),
     }))
-    .toSorted((one, other) => one.end.name.localeCompare(other.end.name, 'en', { numeric: true }))
+    .toSorted((one, other) => byNumberedName(one.end.name, other.end.name))
 }
 
 /** The gateways of the pods of a node, by what other nodes know of it, so that also one that does not answer can be a destination. */
@@ -90,7 +91,7 @@ export type Ring = {
  * family, then pods of one node. `about`: only those that concern this node.
  */
 export function ringOf(answers: readonly NodeAnswers[], about?: string): Ring {
-  const nodes = endsOf(answers.toSorted((one, other) => one.node.localeCompare(other.node, 'en', { numeric: true })))
+  const nodes = endsOf(answers.toSorted((one, other) => byNumberedName(one.node, other.node)))
   const answering = new Set(answers.flatMap(({ node, status }) => (status === undefined ? [] : [node])))
   const [senders, others] = [true, false].map((can) => nodes.filter(({ node }) => answering.has(node) === can))
   const pairs = pairsOf(senders!, others!)

@@ -28,7 +28,7 @@ export const clusterProblemCatalogue = {
     about: 'kernel',
     how: 'the place where the kernel dropped a packet that was followed, and the tc and XDP programs that are attached there',
     remedy:
-      'find who attached the program (tc filter show dev DEVICE ingress, egress; bpftool net; bpftool prog show id ID) and have it let packets of pods pass, or take it out if its maker is gone: tc filter del dev DEVICE, bpftool net detach',
+      'find who attached the program (tc filter show dev DEVICE ingress, egress; bpftool net; bpftool prog show id ID) and have it let packets of pods pass, or take it out if its maker is gone: tc filter del dev DEVICE ingress pref PREF (or egress), ip link set dev DEVICE xdp off and xdpgeneric off, bpftool net detach',
   },
   CW6102: {
     title: 'A packet is lost, and nobody says why',

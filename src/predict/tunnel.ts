@@ -2,7 +2,7 @@
 import { lookupCommand } from '#/wire/netlink/route-lookup.ts'
 import { type Addr } from '#/lib/addr.ts'
 import { vtepGateways, vtepMac, vxlanName } from '#/model/names.ts'
-import { outerFit, overheadBytes } from '#/trace/predict-mtu.ts'
+import { outerFit, overheadBytes, sendingMtu } from '#/trace/predict-mtu.ts'
 import { isFiltered, rpFilterStop } from '#/trace/predict-route.ts'
 import { deadDevice, passes, stops } from '#/trace/predict-steps.ts'
 import { received, sent } from '#/trace/predict-way.ts'
@@ -71,14 +71,9 @@ export async function sendEncapsulated(
   prediction.add(firewalls.summary({ device: oif.name }, "the tunnel's packet"))
   const link = prediction.link(oif.name)
   if (link) prediction.add(deadDevice(link))
-  const mtuBytes = outerHop.mtuBytes ?? link?.mtuBytes
-  if (mtuBytes !== undefined)
+  if (link)
     prediction.add(
-      outerFit(packet.sizeBytes, encap.dst.family, {
-        at: { device: oif.name },
-        mtuBytes,
-        of: outerHop.mtuBytes === undefined ? `device ${oif.name}` : 'the route',
-      }),
+      outerFit(packet.sizeBytes, encap.dst.family, { at: { device: oif.name }, ...sendingMtu(outerHop, link) }),
     )
   othersAt(prediction, oif, 'egress')
   if (link?.isEthernet && !link.hasNoArp) {

@@ -75,15 +75,17 @@ export function frameFit(
 /** What the tunnel adds: an Ethernet header, VXLAN, UDP and IP. */
 export const overheadBytes = { 4: 14 + 8 + 8 + 20, 6: 14 + 8 + 8 + 40 } as const
 
-/** For the outer packet of a tunnel, which is never marked as one that may not be cut up. */
-export function outerFit(innerBytes: number, outer: 4 | 6, { at, mtuBytes, of }: FitFacts): PredictedStep {
+/**
+ * For the outer packet of a tunnel, which is never marked as one that may not be cut up. The kernel cuts IPv6 of its own alone (ip6_fragment), and this
+ * one holds what others sent.
+ */
+export function outerFit(innerBytes: number, outer: 4 | 6, fit: FitFacts): PredictedStep {
+  const { at, mtuBytes, of } = fit
   const bytes = innerBytes + overheadBytes[outer]
   const sum = `${innerBytes} and ${overheadBytes[outer]} bytes of outer headers`
-  return passes(
-    'mtu',
-    bytes <= mtuBytes
-      ? `${sum} fit in ${mtuBytes}, the MTU of ${of}`
-      : `${sum} are more than ${mtuBytes}, the MTU of ${of}: sent in fragments, which many networks lose`,
-    at,
-  )
+  if (bytes <= mtuBytes) return passes('mtu', `${sum} fit in ${mtuBytes}, the MTU of ${of}`, at)
+  const more = `${sum} are more than ${mtuBytes}, the MTU of ${of}`
+  return outer === 4
+    ? passes('mtu', `${more}: sent in fragments, which many networks lose`, at)
+    : stops('mtu', `${more}: the kernel drops it, since it cuts no IPv6 packet of a tunnel`, at, learnedMend(fit))
 }

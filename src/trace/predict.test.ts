@@ -107,7 +107,9 @@ test('a packet stops at an MTU only if it is larger, and may not be cut up there
         assert.equal(step.isObstacle, sizeBytes > mtuBytes && !isCut)
         assert.equal(frameFit(sizeBytes, { at, mtuBytes, of: 'x' })?.isObstacle === true, sizeBytes > mtuBytes + 4)
         const outer = outerFit(sizeBytes, family, { at, mtuBytes, of: 'x' })
-        assert.equal(outer.text.includes('fragments'), sizeBytes + overheadBytes[family] > mtuBytes)
+        const isTooLarge = sizeBytes + overheadBytes[family] > mtuBytes
+        assert.equal(outer.text.includes('fragments'), isTooLarge && family === 4)
+        assert.equal(outer.isObstacle, isTooLarge && family === 6)
       },
     ),
   )
@@ -170,5 +172,7 @@ test('less than the route has is what routers have told of the way', () => {
     told(step),
     'stops CW8101 1420 bytes are more than 1330, the MTU of the way, as the kernel was told and remembers: the kernel refuses to send it (EMSGSIZE)',
   )
-  assert.deepEqual(learnedMend(sendingMtu({ mtuBytes: 1430 }, eth0)), {})
+  assert.deepEqual(learnedMend(sendingMtu({ mtuBytes: 1430 }, eth0)), {}) // the outer packet of a tunnel, where a router between nodes takes less
+  const outer = outerFit(1420, 6, { at: {}, ...sendingMtu({ mtuBytes: 1400, isLearned: true }, eth0) })
+  assert.match(told(outer), /^stops CW8101 1420 and 70 bytes of outer headers are more than 1400, the MTU of the way/)
 })

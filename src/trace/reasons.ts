@@ -12,8 +12,8 @@ type ReasonWords = {
   readonly kinds: readonly StepKind[]
 }
 
-/** It waits for a MAC that nobody tells, perhaps since a route, or the table of a tunnel's device, leads to where nobody is. */
-const waiting: readonly StepKind[] = ['neighbour', 'route', 'fdb']
+/** It waits for a MAC that nobody tells, perhaps since no pod has the address, or a route, or the table of a tunnel's device, leads to where nobody is. */
+const waiting: readonly StepKind[] = ['neighbour', 'route', 'fdb', 'deliver']
 const firewall: readonly StepKind[] = ['nftables', 'policy', 'service']
 
 const xdp: ReasonWords = { text: 'an XDP program dropped it', remedy: 'look at: bpftool net', kinds: ['program'] }
@@ -90,7 +90,7 @@ const reasons: Readonly<Record<string, ReasonWords>> = {
     kinds: ['program', 'policy'],
   },
   XDP: xdp,
-  QDISC_DROP: { text: 'the queue of the device was full', remedy: 'look at: tc -s qdisc show', kinds: [] },
+  QDISC_DROP: { text: 'the queue of the device was full', remedy: 'look at: tc -s qdisc show dev DEVICE', kinds: [] },
   CPU_BACKLOG: { text: 'a processor had too many packets waiting', kinds: [] },
   DEV_READY: { text: 'the device is down', remedy: 'ip link set DEVICE up', kinds: ['bridge', 'tunnel'] },
   SOCKET_FILTER: { text: 'the filter of the socket refused it', kinds: ['deliver'] },
@@ -134,6 +134,14 @@ const functions: readonly (readonly [RegExp, ReasonWords])[] = [
     },
   ],
   [
+    /^ip6_fragment/,
+    {
+      text: 'it is larger than what the way on carries, and may not be cut into fragments',
+      remedy: 'send smaller packets, or raise the MTU of the way: ip -6 route get',
+      kinds: ['mtu'],
+    },
+  ],
+  [
     /^(nf_hook_slow|nft_do_chain|ipt_do_table|ip6t_do_table)/,
     { text: 'a rule of a firewall dropped it', kinds: firewall },
   ],
@@ -141,7 +149,8 @@ const functions: readonly (readonly [RegExp, ReasonWords])[] = [
   [/xdp/, xdp],
   [/^(tcf_|cls_bpf|sch_handle|tc_run)/, { text: 'a tc or eBPF program dropped it', kinds: ['program', 'policy'] }],
   [/^vxlan_/, { text: 'the VXLAN device did not take it', kinds: ['tunnel', 'fdb'] }],
-  [/^(neigh_|arp_|ndisc_)/, { text: 'the next hop has no MAC', kinds: ['neighbour', 'fdb'] }],
+  // IPv6 tells no reason where IPv4 has NEIGH_FAILED
+  [/^(neigh_|arp_|ndisc_)/, { text: 'the next hop has no MAC', kinds: waiting }],
   [/^(br_|__br_)/, { text: 'the bridge did not pass it on', kinds: ['bridge', 'fdb'] }],
 ]
 

@@ -177,6 +177,24 @@ test('a frame for another MAC is the doing of the node that sent it', () => {
   assert.match(verdict.remedy ?? '', /neighbour entry of the next hop on node-1:/)
 })
 
+test('a route that leads to where nobody answers is named in both families, whose kernels tell it differently', () => {
+  const route = {
+    node: 'node-1',
+    kind: 'route',
+    text: 'a rule leads it elsewhere than planned',
+    isObstacle: true,
+    code: 'CW1301',
+  } as const
+  const reasons = [
+    { reason: 'NEIGH_FAILED', function: 'arp_error_report' },
+    { reason: 'NOT_SPECIFIED', function: 'neigh_invalidate' },
+  ]
+  for (const drop of reasons) {
+    const dropped = sightingAt({ node: 'node-1', device: 'vpn0', place: 'drop' }, 8, 'there', { drop })
+    assert.equal(judgeTrace(cut('there', 4, [dropped], [route])).verdict.code, 'CW1301', drop.function)
+  }
+})
+
 test("a frame that comes to a pod and is for another MAC is the doing of the pod's own node, or of a pod there", () => {
   const drop = dropAt({ node: 'node-2', device: 'eth0', pod: 'default/b' }, 30, 'there', 'OTHERHOST')
   const wrong: NodeStep = {

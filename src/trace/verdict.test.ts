@@ -336,6 +336,12 @@ test('an address of a pod CIDR that no pod has ends where its node says so', () 
   const lost = verdictOf(facts)
   assert.equal(lost.text, `the probe came as far as cw-vxlan of node-2: ${text}`)
   assert.deepEqual([lost.outcome, lost.remedy, exitStatus(lost)], ['lost', 'look', 1])
+  // the kernel has asked for the MAC in vain, and gives up
+  const drop = { reason: 'NEIGH_FAILED', function: 'arp_error_report' }
+  const gone = sightingAt({ node: 'node-2', place: 'drop', device: 'cw-br0' }, 40, 'there', { drop })
+  const dropped = verdictOf({ ...facts, sightings: [...seen, gone] })
+  assert.equal(dropped.text, `the probe was dropped at cw-br0 of node-2: ${text} (NEIGH_FAILED in arp_error_report)`)
+  assert.equal(dropped.remedy, 'look')
   const blind = verdictOf({
     ...facts,
     predictions: { there: predictionsOf(places.slice(0, 7)), back: [] },

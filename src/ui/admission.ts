@@ -11,9 +11,12 @@ export type RequestHead = {
 
 export type Refused = { readonly status: 400 | 401 | 403 | 405 | 415; readonly message: string }
 
-/** The ways to say where the server is, which listens on loopback alone. */
+const defaultPort = 80
+
+/** The ways to say where the server is, which listens on loopback alone. Browsers leave out the port that is HTTP's own. */
 export function ownHosts(port: number): string[] {
-  return [`127.0.0.1:${port}`, `localhost:${port}`, `[::1]:${port}`]
+  const hosts = ['127.0.0.1', 'localhost', '[::1]']
+  return [...hosts.map((host) => `${host}:${port}`), ...(port === defaultPort ? hosts : [])]
 }
 
 /** Refuses what does not come from this computer's user by the address that was printed. */

@@ -121,13 +121,12 @@ export type CrossingSide = {
   readonly silence?: string
 }
 
-/** GET /api/crossing?from=NODE&to=NODE: how packets cross there and back, and why. `words`: the same as sentences. */
+/** GET /api/crossing?from=NODE&to=NODE: how packets cross there and back, and why. */
 export type Crossing = {
   readonly from: string
   readonly to: string
   readonly there: CrossingSide
   readonly back: CrossingSide
-  readonly words: readonly string[]
 }
 
 /** How packets cross from a node to another one: the first letter of v(xlan), n(ative), - (none), ? (it does not say), = (itself), m(ixed: by CIDR). */

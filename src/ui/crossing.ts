@@ -1,6 +1,7 @@
-// How packets cross from one node to another and back, as both nodes tell it, and in words. Pure.
+// How packets cross from one node to another and back, as both nodes tell it. Pure.
 import { type PeerWay } from '#/api/schemas/peers.ts'
 import { type AgentStatus, type VerdictStatus } from '#/api/schemas/status.ts'
+import { byNumberedName } from '#/lib/numbered-names.ts'
 import { type Crossing, type CrossingSide, type Matrix, type WayLetter } from './contract.ts'
 
 /** What one of the nodes said. */
@@ -23,39 +24,8 @@ export function sideOf(node: string, other: string, { status, probes, silence }:
   }
 }
 
-const familyName = (text: string): string => (text.includes(':') ? 'IPv6' : 'IPv4')
-
-function wayWords({ way, tunnel, nextHops, mtuBytes, reason }: VerdictStatus): string {
-  const fits = mtuBytes === undefined ? '' : `, up to ${mtuBytes} bytes`
-  if (way === 'vxlan') return `through the VXLAN tunnel to ${tunnel?.dst}${fits}: ${reason}`
-  if (way === 'none') return `not at all: ${reason}`
-  const hops = (nextHops ?? []).map(({ device, gateway }) => `${gateway} on ${device}`).join(' and ')
-  return `natively${hops === '' ? '' : ` by ${hops}`}${fits}: ${reason}`
-}
-
-function probeWords(probes: readonly PeerWay[]): string {
-  const ofPods = probes.filter(({ path }) => path === 'pod')
-  const bad = ofPods.filter(({ state }) => state !== 'ok' && state !== 'unknown')
-  if (bad.length > 0)
-    return `its probes there: ${bad.map(({ family, state }) => `IPv${family} is ${state}`).join(', ')}`
-  return ofPods.some(({ state }) => state === 'ok') ? 'its probes there are answered' : 'nothing is known by probes'
-}
-
-function sideWords({ node, verdicts, probes, silence }: CrossingSide, other: string): string[] {
-  if (silence !== undefined) return [`${node} does not say how it reaches ${other}: ${silence}`]
-  if (verdicts.length === 0) return [`${node} knows no pod CIDR of ${other}`]
-  const families = verdicts.map((each) => `${familyName(each.podCIDR)} ${wayWords(each)}`)
-  return [`from ${node} to pods of ${other}: ${families.join('; ')}; ${probeWords(probes)}`]
-}
-
 export function crossingOf(there: CrossingSide, back: CrossingSide): Crossing {
-  return {
-    from: there.node,
-    to: back.node,
-    there,
-    back,
-    words: [...sideWords(there, back.node), ...sideWords(back, there.node)],
-  }
+  return { from: there.node, to: back.node, there, back }
 }
 
 const letters = { vxlan: 'v', native: 'n', none: '-' } as const
@@ -81,12 +51,10 @@ export function matrixNodes(
   rows: readonly { readonly name: string; readonly state: string; readonly problems: readonly unknown[] }[],
 ): Pick<Matrix, 'nodes' | 'left'> {
   const isWell = ({ state, problems }: (typeof rows)[number]): boolean => state === 'ready' && problems.length === 0
-  const sorted = rows.toSorted(
-    (a, b) => Number(isWell(a)) - Number(isWell(b)) || a.name.localeCompare(b.name, 'en', { numeric: true }),
-  )
+  const sorted = rows.toSorted((a, b) => Number(isWell(a)) - Number(isWell(b)) || byNumberedName(a.name, b.name))
   const nodes = sorted.slice(0, mostInMatrix).map(({ name }) => name)
   return {
-    nodes: nodes.toSorted((a, b) => a.localeCompare(b, 'en', { numeric: true })),
+    nodes: nodes.toSorted(byNumberedName),
     left: Math.max(0, rows.length - mostInMatrix),
   }
 }

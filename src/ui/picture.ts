@@ -1,12 +1,11 @@
 // The live picture: the row of every node, and which of them have changed since a page was last told. Pure.
 import { type Outcome } from '#/api/client.ts'
 import { type NodeSummary } from '#/api/schemas/summary.ts'
+import { byNumberedName } from '#/lib/numbered-names.ts'
 import { type NodeRow } from './contract.ts'
 import { type KnownRow, rowOf, unknownRow } from './rows.ts'
 
 type Entry = KnownRow & { readonly text: string }
-
-const byName = (a: string, b: string): number => a.localeCompare(b, 'en', { numeric: true })
 
 export class Picture {
   /** By the name under which the node's agent is asked. */
@@ -37,7 +36,7 @@ export class Picture {
 
   /** The rows as the JSON of a list, sorted by name; each row is made into text once. */
   get rowsText(): string {
-    const sorted = [...this.#entries].toSorted(([a], [b]) => byName(a, b))
+    const sorted = [...this.#entries].toSorted(([a], [b]) => byNumberedName(a, b))
     return `[${sorted.map(([, { text }]) => text).join(',')}]`
   }
 

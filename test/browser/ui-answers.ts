@@ -53,12 +53,6 @@ export function crossingOf(from: string, other: string, isBroken = false): Cross
     to: other,
     there: side(from, other, isBroken),
     back: side(other, from, isBroken),
-    words: [
-      `${from} sends packets for pods of ${other} through the VXLAN tunnel, since the nodes are of different subnets.`,
-      isBroken
-        ? `They do not arrive: ${other} answers nothing since 19 s.`
-        : `They arrive: ${other} answers in 0.34 ms.`,
-    ],
   }
 }
 

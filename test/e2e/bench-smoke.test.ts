@@ -56,6 +56,7 @@ suite('benchmarks', { concurrency: true }, () => {
     'costs',
     'doctor',
     'trace',
+    'ui',
   ]) {
     test(`${name} runs, and leaves nothing`, () => smoke(name))
   }

@@ -192,7 +192,7 @@ const faults: readonly Fault[] = [
     at: 'router',
     cause: 'ip link set node-2 mtu 1400',
     mend: 'ip link set node-2 mtu 1500',
-    trace: /eth0 of node-2.*MTU.*a small packet is answered, one of 1450 bytes is not/,
+    trace: /never came to eth0 of node-2.*a small packet is answered, one of 1450 bytes is not/,
   },
   {
     name: 'the VXLAN device is down',

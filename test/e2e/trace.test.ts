@@ -190,7 +190,9 @@ suite('trace', { timeout: 240_000 }, () => {
       const { verdict, exitStatus, blind, notes } = trace(podOn(sender), addr)
       const text = verdict.text.replaceAll(/\s+/g, ' ')
       assert.ok(text.includes(`no pod of ${node} has ${addr}: its agent knows of none, and nobody on `), text)
-      assert.deepEqual([verdict.outcome, exitStatus, blind, notes], ['lost', 1, [], []], text)
+      // a kernel that has asked for the MAC in vain for seconds says so to the sender
+      assert.match(verdict.outcome, /^(lost|refused)$/, text)
+      assert.deepEqual([exitStatus, blind, notes], [1, [], []], text)
       assert.match(verdict.remedy ?? '', /causeway ipam show/)
     }
   })

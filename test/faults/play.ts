@@ -11,8 +11,8 @@ import { assertFindings, assertTrace, doctorOf, findingsText, nameOf as nameOfFi
 import { effects, type Struck } from './effects.ts'
 import { codesOfCheck, codesOfEvents, differences, isReadyIn, probedIn, stateOf, toldIn } from './fault-lab.ts'
 
-/** After the end of a contest its problem stays for the pause that it has led to. */
-const staysAfterwards = new Set(['CW2009', 'CW7004'])
+/** After the end of a contest its problem stays for the pause that it has led to, and what programs dropped is told for five minutes. */
+const staysAfterwards = new Set(['CW2009', 'CW3232', 'CW7004'])
 /** Until agents have noticed, on a busy machine: what is told at all is told within this time (docs/faults.md). */
 const toldMs = 120_000
 /** What takes a minute is asked for without haste. */
@@ -82,7 +82,7 @@ async function calmStateOf(lab: string): Promise<Map<string, string>> {
   return before
 }
 
-/** Doctor finds nothing in a lab in which all is well, but contests that have ended: returns the names of those. */
+/** Doctor finds nothing in a lab in which all is well, but what is told for a while after its end: returns the names of those. */
 async function healthyIn(lab: string): Promise<Set<string>> {
   let names: string[] = []
   await eventually('doctor finds nothing in a healthy lab', () => {

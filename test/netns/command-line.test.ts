@@ -2,9 +2,20 @@
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { writeWhole } from '#/cli/whole-file.ts'
 import { run } from '../e2e/harness.ts'
 
 const root = new URL('../..', import.meta.url).pathname
@@ -35,6 +46,19 @@ test('output that could not be written for another reason is told', () => {
   const { stdout, stderr } = shell('causeway help > /dev/full; echo $?')
   assert.equal(stdout, '1\n')
   assert.match(stderr, /^causeway: the output could not be written: .*ENOSPC/)
+})
+
+test('a full disk leaves no part of a file, and what was there before', () => {
+  const dir = mkdtempSync('/tmp/cw-full-')
+  using made = new DisposableStack()
+  made.defer(() => rmSync(dir, { recursive: true }))
+  assert.equal(run('mount', ['-t', 'tmpfs', '-o', 'size=64k', 'none', dir]).status, 0)
+  made.defer(() => run('umount', [dir]))
+  const path = join(dir, 'page.html')
+  writeWhole(path, 'first')
+  assert.throws(() => writeWhole(path, 'x'.repeat(100_000)), { code: 'ENOSPC' })
+  assert.deepEqual([readdirSync(dir), readFileSync(path, 'utf8')], [['page.html'], 'first'])
+  writeWhole('/dev/null', 'to what is no file')
 })
 
 test('the version is that of package.json, from source and from the bundle', () => {

@@ -81,6 +81,38 @@ test('the headline tells the worst, and names it', () => {
   assert.equal(titleOf(row('a'), row('b')), '2 nodes, ready')
 })
 
+test('that all is well is said of what is known, and while it is known', () => {
+  const told = (rows: readonly NodeRow[], more: object = {}): string[] => {
+    const nodes = nodesOf(...rows)
+    const { tone, title } = headlineOf({ link: 'live', nodes, askedMs: 1, ...more }, [...pairsOf(nodes).values()], [])
+    return [tone, title]
+  }
+  const two = [row('a', { pairs: [pair('b')] }), row('b')]
+  assert.deepEqual(told([row('a')]), ['good', '1 node, ready'])
+  assert.deepEqual(told([row('a'), row('b')]), ['none', '2 nodes, ready'])
+  assert.deepEqual(told(two), ['good', '2 nodes, packets cross everywhere'])
+  assert.deepEqual(told([...two, row('c')]), ['none', '3 nodes, packets cross between 2 of them'])
+  assert.deepEqual(told([...two, row('c', { pairs: [pair('a', 'unknown')] })]), [
+    'none',
+    '3 nodes, packets cross between 2 of them',
+  ])
+  assert.deepEqual(told(two, { link: 'lost' }), ['none', 'Last known: 2 nodes, packets cross everywhere'])
+  assert.deepEqual(told(two, { failure: 'no' }), ['none', 'Last known: 2 nodes, packets cross everywhere'])
+  assert.deepEqual(told([row('a', { pairs: [pair('b', 'broken')] }), row('b')], { link: 'lost' }), [
+    'bad',
+    'Last known: a does not reach b',
+  ])
+})
+
+test('where doctor finds what is wrong, probes alone do not show that packets cross', () => {
+  const nodes = nodesOf(row('a', { pairs: [pair('b')] }), row('b'))
+  const found = { ...problem('CW7003', 'node/a'), nodes: [], objects: [], consequences: [], others: [] }
+  const title = (by: 'doctor' | 'agents'): string =>
+    headlineOf({ link: 'live', nodes, askedMs: 1 }, [...pairsOf(nodes).values()], [{ ...found, by }]).title
+  assert.equal(title('doctor'), '2 nodes, ready; 1 thing to see to')
+  assert.equal(title('agents'), '2 nodes, packets cross everywhere; 1 thing to see to')
+})
+
 test('nothing is claimed before nodes were asked', () => {
   const told = (more: object): string => headlineOf({ link: 'live', nodes: new Map(), ...more }, [], []).title
   assert.equal(told({}), 'Asking the nodes…')
@@ -206,6 +238,25 @@ test('in the picture every node stands within it, on a place of its own, beside 
       },
     ),
   )
+})
+
+test('two nodes stand side by side, in the order of their names; three have one above', () => {
+  const spots = (count: number) =>
+    ringOf(
+      Array.from({ length: count }, (_, index) => row(`n${index + 1}`)),
+      { width: 1000, height: 400 },
+      { width: 200, height: 80 },
+    ).map(({ x, y }) => [Math.round(x), Math.round(y)])
+  assert.deepEqual(spots(1), [[500, 200]])
+  assert.deepEqual(spots(2), [
+    [100, 200],
+    [900, 200],
+  ])
+  assert.deepEqual(spots(3), [
+    [500, 40],
+    [900, 360],
+    [100, 360],
+  ])
 })
 
 test('a hull holds all points, and turns one way', () => {

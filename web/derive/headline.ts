@@ -3,7 +3,7 @@ import { someOf } from '#/lib/some-of.ts'
 import { type NodeRow } from '#/ui/contract.ts'
 import { type State } from '../state/state.ts'
 import { medianRttMs, type Pair } from './pairs.ts'
-import { datapathWords, plural, rttText, type Tone } from './words.ts'
+import { datapathWords, placeWord, plural, rttText, type Tone } from './words.ts'
 import { type Wrong } from './wrong.ts'
 
 export type Headline = { readonly tone: Tone; readonly title: string; readonly facts: readonly string[] }
@@ -65,11 +65,21 @@ function outcomeOf(rows: readonly NodeRow[], pairs: readonly Pair[], wrong: read
   if (lossy.length > 0) return ['unknown', betweenText('Some packets', lossy)]
   const nodes = plural(rows.length, 'node')
   if (inState('unknown').length > 0) return ['none', `${nodes}, ${inState('unknown').length} of them not asked yet`]
-  const known = pairs.filter(({ state }) => state === 'ok')
-  const crosses = rows.length < 2 ? '' : known.length > 0 ? ', packets cross everywhere' : ''
-  if (wrong.length > 0) return ['unknown', `${nodes}${crosses}; ${plural(wrong.length, 'thing')} to see to`]
-  if (crosses === '') return ['good', `${nodes}, ready`]
-  return ['good', `${nodes}${crosses}`]
+  const crossing = crossingNodes(pairs)
+  const isEverywhere = crossing === rows.length && pairs.every(({ state }) => state === 'ok')
+  // probes do not go all the ways that doctor's packets go
+  const isAsProbed = !wrong.some(({ by }) => by === 'doctor')
+  const where = isEverywhere ? 'everywhere' : `between ${crossing} of them`
+  const crosses = crossing > 0 && isAsProbed ? `, packets cross ${where}` : ''
+  if (wrong.length > 0)
+    return ['unknown', `${nodes}${crosses || ', ready'}; ${plural(wrong.length, 'thing')} to see to`]
+  const tone = rows.length < 2 || isEverywhere ? 'good' : 'none'
+  return [tone, `${nodes}${crosses || ', ready'}`]
+}
+
+/** How many nodes are an end of a way that is known to be whole. */
+function crossingNodes(pairs: readonly Pair[]): number {
+  return new Set(pairs.filter(({ state }) => state === 'ok').flatMap(({ a, b }) => [a, b])).size
 }
 
 function datapathText(rows: readonly NodeRow[]): string {
@@ -91,7 +101,7 @@ function factsOf(rows: readonly NodeRow[], pairs: readonly Pair[]): string[] {
   const ok = probed.filter(({ state }) => state === 'ok').length
   const rtt = medianRttMs(pairs)
   return [
-    racks > 1 ? plural(racks, 'rack') : '',
+    racks > 1 ? plural(racks, placeWord(rows)) : '',
     plural(pods, 'pod'),
     waysText(rows),
     datapathText(rows),
@@ -116,5 +126,8 @@ export function headlineOf(
       ? { tone: 'none', title: 'Asking the nodes…', facts: [] }
       : { tone: 'unknown', title: 'There is no node with an agent', facts: [] }
   const [tone, title] = outcomeOf(rows, pairs, wrong)
-  return { tone, title, facts: factsOf(rows, pairs) }
+  const facts = factsOf(rows, pairs)
+  if (link === 'live' && failure === undefined) return { tone, title, facts }
+  // what was well may not be so any more
+  return { tone: tone === 'good' ? 'none' : tone, title: `Last known: ${title}`, facts }
 }

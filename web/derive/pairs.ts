@@ -1,12 +1,12 @@
 // Pairs of nodes between which packets are probed, both directions together. Pure.
 import { type NodeRow, type ProbedPair } from '#/ui/contract.ts'
-import { byName } from '../state/state.ts'
 import { worseOf } from './words.ts'
 
 /** What one of both nodes says of the way to the other. */
 export type Told = ProbedPair & { readonly from: string }
 
 export type Pair = {
+  /** The one that comes first in the order of nodes. */
   readonly a: string
   readonly b: string
   readonly state: ProbedPair['state']
@@ -15,10 +15,12 @@ export type Pair = {
   readonly told: readonly Told[]
 }
 
-export const pairKey = (a: string, b: string): string => JSON.stringify(byName(a, b) < 0 ? [a, b] : [b, a])
+/** The same for both directions. No name holds the character between. */
+export const pairKey = (a: string, b: string): string => (a < b ? `${a}\0${b}` : `${b}\0${a}`)
 
 /**
- * What a silent node said last is no news: only who answers now is believed. A way to a node that the picture does not have is left out.
+ * What a silent node said last is no news: only who answers now is believed. A way to a node that the picture does not have is left out. There are
+ * thousands of pairs, and they are told anew when a row has changed: names are compared as they are.
  */
 export function pairsOf(nodes: ReadonlyMap<string, NodeRow>): Map<string, Pair> {
   const told = new Map<string, Told[]>()
@@ -32,16 +34,18 @@ export function pairsOf(nodes: ReadonlyMap<string, NodeRow>): Map<string, Pair> 
       else own.push({ ...pair, from: name })
     }
   }
-  return new Map([...told].map(([key, each]) => [key, pairOf(key, each)]))
+  const order = new Map([...nodes.keys()].map((name, index) => [name, index]))
+  return new Map([...told].map(([key, each]) => [key, pairOf(each, order)]))
 }
 
-function pairOf(key: string, told: readonly Told[]): Pair {
-  const [a, b] = JSON.parse(key) as [string, string]
+function pairOf(told: readonly Told[], order: ReadonlyMap<string, number>): Pair {
+  const [first] = told as readonly [Told]
+  const isInOrder = order.get(first.from)! < order.get(first.to)!
   const worst = told.reduce((sofar, each) => (worseOf(sofar.state, each.state) === sofar.state ? sofar : each))
-  const rtts = told.flatMap(({ rttMs }) => rttMs ?? [])
+  const rtts = told.flatMap(({ rttMs }) => (rttMs === undefined ? [] : [rttMs]))
   return {
-    a,
-    b,
+    a: isInOrder ? first.from : first.to,
+    b: isInOrder ? first.to : first.from,
     state: worst.state,
     way: worst.way,
     ...(rtts.length > 0 && { rttMs: Math.max(...rtts) }),
@@ -51,6 +55,6 @@ function pairOf(key: string, told: readonly Told[]): Pair {
 
 /** The middle one of the round trips of pairs that answer. */
 export function medianRttMs(pairs: Iterable<Pair>): number | undefined {
-  const all = [...pairs].flatMap(({ rttMs }) => rttMs ?? []).sort((a, b) => a - b)
+  const all = Float64Array.from([...pairs].flatMap(({ rttMs }) => rttMs ?? [])).sort()
   return all[Math.floor(all.length / 2)]
 }

@@ -50,7 +50,7 @@ function placesOf(rows: readonly Row[]): (readonly [row: Row, at: number])[] {
 
 function onEllipse(at: number, count: number): Point {
   // two stand side by side; of more, none or one is on the very top
-  const start = count === 2 ? 0.25 : count % 2 === 0 ? 0 : -0.5 / count
+  const start = count === 2 ? 0.5 : count % 2 === 0 ? 0 : -0.5 / count
   const angle = 2 * Math.PI * (at + start) - Math.PI / 2
   return { x: Math.cos(angle), y: Math.sin(angle) }
 }

@@ -16,6 +16,7 @@ test('a finding as a ticket reads alone', () => {
     remedy: 'let them pass before it',
     nodes: ['node-2'],
     consequences: ['node-1 tells CW1306 node/node-2: nothing comes'],
+    others: [],
     by: 'doctor',
   } as const
   assert.equal(

@@ -16,13 +16,17 @@ const timeText = (ms: number | undefined): string =>
 const footer = ({ source, version }: Where, ms: number | undefined): string =>
   [source, `causeway ${version}`, timeText(ms)].filter(Boolean).join(', ')
 
-export function wrongTicket({ code, objects, message, how, remedy, nodes, consequences }: Wrong, where: Where): string {
+export function wrongTicket(
+  { code, objects, message, how, remedy, nodes, consequences, others }: Wrong,
+  where: Where,
+): string {
   return [
     `${code} ${objects.join(', ')}: ${message}`,
     '',
     `Known from: ${how}`,
     `Told by: ${nodes.join(', ')}`,
     `Remedy: ${remedy}`,
+    ...(others.length === 0 ? [] : ['', 'The same of others:', ...others.map((text) => `- ${text}`)]),
     ...(consequences.length === 0 ? [] : ['', 'What follows from it:', ...consequences.map((text) => `- ${text}`)]),
     '',
     footer(where, where.askedMs),

@@ -40,12 +40,33 @@ export const pairWords: Readonly<Record<PairState, string>> = {
   unknown: 'not enough was sent yet',
 }
 
-/** A node that is ready and does not reach another one is not well. */
-export function nodeTone({ state, pairs }: NodeRow): Tone {
+function toneOf({ state, pairs }: NodeRow): Tone {
   const own = nodeTones[state]
   if (own === 'bad') return own
-  const tones = pairs.map((pair) => pairTones[pair.state])
-  return tones.includes('bad') ? 'bad' : tones.includes('unknown') ? 'unknown' : own
+  let worst = own
+  for (const pair of pairs) {
+    const tone = pairTones[pair.state]
+    if (tone === 'bad') return 'bad'
+    if (tone === 'unknown') worst = tone
+  }
+  return worst
+}
+
+const tones = new WeakMap<NodeRow, Tone>()
+
+/** A node that is ready and does not reach another one is not well. Rows never change: each is looked at once. */
+export function nodeTone(row: NodeRow): Tone {
+  const known = tones.get(row)
+  if (known !== undefined) return known
+  const tone = toneOf(row)
+  tones.set(row, tone)
+  return tone
+}
+
+/** What nodes that belong together are called: rows tell of zones where they know of no racks. */
+export function placeWord(rows: Iterable<NodeRow>): 'rack' | 'zone' {
+  for (const { rack, zone } of rows) if (rack !== undefined && rack !== zone) return 'rack'
+  return 'zone'
 }
 
 /** Worst first. */

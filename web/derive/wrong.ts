@@ -1,4 +1,5 @@
 // What is wrong now: doctor's findings, and what agents tell that these do not explain. Pure.
+import { groupByCause } from '#/lib/causes.ts'
 import { type Finding } from '#/doctor/types.ts'
 import { type NodeRow } from '#/ui/contract.ts'
 import { type State } from '../state/state.ts'
@@ -7,6 +8,8 @@ export type Wrong = Pick<Finding, 'code' | 'object' | 'message' | 'how' | 'remed
   /** The nodes that tell of it, or at which it is. */
   readonly nodes: readonly string[]
   readonly objects: readonly string[]
+  /** What is said of the other objects, where one card tells of several that are alike. */
+  readonly others: readonly string[]
   /** Who says so. */
   readonly by: 'doctor' | 'agents'
 }
@@ -26,6 +29,7 @@ function toldByAgents(nodes: ReadonlyMap<string, NodeRow>): Map<string, Wrong> {
           nodes: [name],
           objects: [problem.object],
           consequences: [],
+          others: [],
           by: 'agents',
         })
       else known.nodes.push(name)
@@ -43,13 +47,37 @@ function isExplained({ code, object }: Wrong, findings: readonly Finding[]): boo
   )
 }
 
+/** Comparing texts takes time: of more than this only the code counts. */
+const mostCompared = 100
+
+const nameOf = (object: string): string => object.slice(object.indexOf('/') + 1)
+
+/** Problems that are mended alike are one, with the objects of all. */
+function alike(told: readonly Wrong[]): Wrong[] {
+  const failures = told.map((wrong) => ({
+    wrong,
+    subject: wrong.object,
+    text: told.length > mostCompared ? wrong.code : `${wrong.code} ${wrong.remedy}`,
+    names: [...wrong.nodes, wrong.object, nameOf(wrong.object)],
+  }))
+  return groupByCause(failures).map((group): Wrong => {
+    const [first, ...others] = group.map(({ wrong }) => wrong) as [Wrong, ...Wrong[]]
+    return {
+      ...first,
+      objects: [first, ...others].map(({ object }) => object),
+      nodes: [...new Set([first, ...others].flatMap(({ nodes }) => nodes))],
+      others: others.map(({ object, message }) => `${object}: ${message}`),
+    }
+  })
+}
+
 /** Causes first, in doctor's order; then what no finding explains, what most nodes tell first. */
 export function wrongOf({ nodes, doctor }: Pick<State, 'nodes' | 'doctor'>): Wrong[] {
   const findings = doctor?.report?.findings ?? []
   const told = [...toldByAgents(nodes).values()].filter((each) => !isExplained(each, findings))
   return [
-    ...findings.map((finding): Wrong => ({ ...finding, by: 'doctor' })),
-    ...told.sort((a, b) => b.nodes.length - a.nodes.length || (idOf(a) < idOf(b) ? -1 : 1)),
+    ...findings.map((finding): Wrong => ({ ...finding, others: [], by: 'doctor' })),
+    ...alike(told).sort((a, b) => b.nodes.length - a.nodes.length || (idOf(a) < idOf(b) ? -1 : 1)),
   ]
 }
 

@@ -12,6 +12,7 @@ export function Copy({ text, label, what }: { text: () => string; label: string;
     const timer = setTimeout(() => tell(undefined), toldMs)
     return () => clearTimeout(timer)
   }, [told])
+  const shownLabel = told === 'copied' ? 'Copied' : label
   async function copy(): Promise<void> {
     try {
       await navigator.clipboard.writeText(text())
@@ -24,8 +25,8 @@ export function Copy({ text, label, what }: { text: () => string; label: string;
   }
   return (
     <span class="copy">
-      <button type="button" onClick={() => void copy()} aria-label={what && `${label}: ${what}`}>
-        {told === 'copied' ? 'Copied' : label}
+      <button type="button" onClick={() => void copy()} aria-label={what && `${shownLabel}: ${what}`}>
+        {shownLabel}
       </button>
       <span class="sr" role="status">
         {told === 'copied' ? 'Copied.' : ''}

@@ -21,16 +21,18 @@ export function Sessions({
             <tr>
               <th scope="col">Neighbour</th>
               <th scope="col">Session</th>
-              <th scope="col" class="number">
+              <th scope="col" class="number wide">
                 AS
               </th>
               <th scope="col" class="number">
                 Routes received, used
               </th>
-              <th scope="col" class="number">
+              <th scope="col" class="number wide">
                 Told
               </th>
-              <th scope="col">BFD</th>
+              <th scope="col" class="wide">
+                BFD
+              </th>
             </tr>
           </thead>
           <tbody>
@@ -51,12 +53,12 @@ export function Sessions({
                     {state !== 'Established' && lastError !== undefined && <p class="words-of">{lastError}</p>}
                     {pause !== undefined && <p class="soft">No session is tried for now.</p>}
                   </td>
-                  <td class="number">{remoteAsn ?? asn}</td>
+                  <td class="number wide">{remoteAsn ?? asn}</td>
                   <td class="number">
                     {received}, {accepted}
                   </td>
-                  <td class="number">{advertised}</td>
-                  <td>{bfd ?? ''}</td>
+                  <td class="number wide">{advertised}</td>
+                  <td class="wide">{bfd}</td>
                 </tr>
               ),
             )}

@@ -13,9 +13,9 @@ function Failed({ object: { kind, key, message, remedy, sinceMs, attempts } }: {
     <li class="wrong bad">
       <Sign />
       <div>
-        <h4>
+        <h3>
           {kind} <code>{key}</code>
-        </h4>
+        </h3>
         <p>
           {message ?? 'it is not there'}{' '}
           <span class="soft">

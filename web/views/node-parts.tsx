@@ -58,7 +58,7 @@ export function Verdicts({ name, verdicts }: { name: string; verdicts: AgentStat
                     {nextHops?.map(({ device, gateway }) => `${gateway} on ${device}`).join(', ')}
                   </span>
                 </td>
-                <td>{reason}</td>
+                <td class="why">{reason}</td>
                 <td class="number">{mtuBytes}</td>
               </tr>
             ))}
@@ -84,8 +84,12 @@ export function Pods({ node, endpoints }: { node: string; endpoints: AgentStatus
               <tr>
                 <th scope="col">Pod</th>
                 <th scope="col">Addresses</th>
-                <th scope="col">Device on {node}</th>
-                <th scope="col">State</th>
+                <th scope="col" class="wide">
+                  Device on {node}
+                </th>
+                <th scope="col" class="wide">
+                  State
+                </th>
                 <th scope="col">
                   <span class="sr">What to do with it</span>
                 </th>
@@ -96,8 +100,8 @@ export function Pods({ node, endpoints }: { node: string; endpoints: AgentStatus
                 <tr key={`${pod} ${hostDevice}`}>
                   <th scope="row">{pod}</th>
                   <td class="mono">{addrs.join(', ')}</td>
-                  <td class="mono">{hostDevice}</td>
-                  <td>{state}</td>
+                  <td class="mono wide">{hostDevice}</td>
+                  <td class="wide">{state}</td>
                   <td>
                     <a href={to.trace(pod)} aria-label={`Follow a packet from ${pod}`}>
                       Follow a packet

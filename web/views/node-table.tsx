@@ -2,8 +2,18 @@
 import { type ComponentChildren, type JSX } from 'preact'
 import { useMemo, useState } from 'preact/hooks'
 import { type NodeRow } from '#/ui/contract.ts'
-import { crossingsText, datapathWords, nodeTone, nodeWords, pairTones, pairWords, type Tone } from '../derive/words.ts'
-import { byName } from '../state/state.ts'
+import {
+  capital,
+  crossingsText,
+  datapathWords,
+  nodeTone,
+  nodeTones,
+  nodeWords,
+  pairTones,
+  pairWords,
+  placeWord,
+  type Tone,
+} from '../derive/words.ts'
 import { Ago, NodeLink, Told } from '../parts/basics.tsx'
 
 /** Where tiles show many, the table is for those that are wrong, or that are looked for. */
@@ -11,32 +21,37 @@ const shownOfFew = 40
 const shownOfMany = 12
 const order: readonly Tone[] = ['bad', 'unknown', 'none', 'good']
 
+/** Those that are alike stay in the order of their names, which is that of all. */
 function sorted(nodes: ReadonlyMap<string, NodeRow>): NodeRow[] {
-  const rank = (row: NodeRow): number => order.indexOf(nodeTone(row))
-  return [...nodes.values()].sort((a, b) => rank(a) - rank(b) || byName(a.name, b.name))
+  return order.flatMap((tone) => [...nodes.values()].filter((row) => nodeTone(row) === tone))
 }
 
-/** What it says of its ways to others, where that is not good: "no packet arrives at node-2 and 3 more" */
-function waysText({ pairs }: NodeRow): string {
+/** What it sees of its ways to others, where that is not good. */
+function Ways({ row: { pairs } }: { row: NodeRow }): JSX.Element | null {
   const [first, ...others] = pairs.filter((pair) => ['bad', 'unknown'].includes(pairTones[pair.state]))
-  if (first === undefined) return ''
-  return `${first.to}: ${pairWords[first.state]}${others.length > 0 ? `; and ${others.length} more` : ''}`
+  return first === undefined ? null : (
+    <Told tone={pairTones[first.state]}>
+      to {first.to}: {pairWords[first.state]}
+      {others.length > 0 && `, and to ${others.length} more`}
+    </Told>
+  )
 }
 
 function State({ row }: { row: NodeRow }): JSX.Element {
   const { state, heardMs } = row
-  const ways = state === 'silent' ? '' : waysText(row)
   return (
-    <Told tone={nodeTone(row)}>
-      {nodeWords[state]}
-      {state === 'silent' && heardMs !== undefined && (
-        <>
-          {' '}
-          for <Ago ms={heardMs} />
-        </>
-      )}
-      {ways !== '' && <span class="addr">{ways}</span>}
-    </Told>
+    <div class="states">
+      <Told tone={nodeTones[state]}>
+        {nodeWords[state]}
+        {state === 'silent' && heardMs !== undefined && (
+          <>
+            {' '}
+            for <Ago ms={heardMs} />
+          </>
+        )}
+      </Told>
+      {state !== 'silent' && <Ways row={row} />}
+    </div>
   )
 }
 
@@ -46,8 +61,10 @@ type Column = {
   readonly cell: (row: NodeRow) => ComponentChildren
 }
 
+const placeTitle = 'Rack'
+
 const columns: readonly Column[] = [
-  { title: 'Rack', kind: 'wide', cell: ({ rack }) => rack },
+  { title: placeTitle, kind: 'wide', cell: ({ rack }) => rack },
   { title: 'Pods', kind: 'number', cell: ({ pods }) => pods },
   {
     title: 'Addresses in use',
@@ -76,21 +93,22 @@ export function NodeTable({
 }): JSX.Element {
   const [text, setText] = useState('')
   const rows = useMemo(() => sorted(nodes), [nodes])
+  const place = placeWord(nodes.values())
   const isAmiss = (row: NodeRow): boolean => ['bad', 'unknown'].includes(nodeTone(row))
   const found = text === '' ? (isOfMany ? rows.filter(isAmiss) : rows) : rows.filter((row) => isHeld(text, row))
   const some = found.slice(0, isOfMany ? shownOfMany : shownOfFew)
-  // what no node has is no column
-  const told = columns.filter(({ cell }) => rows.some((row) => (cell(row) ?? '') !== ''))
+  // what none of them has is no column
+  const told = columns.filter(({ cell }) => some.some((row) => (cell(row) ?? '') !== ''))
   return (
     <section aria-labelledby="nodes">
       <div class="title-row">
         <h2 id="nodes">{isOfMany && text === '' ? 'Nodes to see to' : 'Nodes'}</h2>
         {nodes.size > 8 && (
           <label class="search">
-            <span class="sr">Nodes whose name, rack or address holds</span>
+            <span class="sr">Nodes whose name, {place} or address holds</span>
             <input
               type="search"
-              placeholder="name, rack or address"
+              placeholder={`name, ${place} or address`}
               value={text}
               onInput={(event) => setText(event.currentTarget.value.trim())}
             />
@@ -106,7 +124,7 @@ export function NodeTable({
                 <th scope="col">State</th>
                 {told.map(({ title, kind }) => (
                   <th key={title} scope="col" class={kind}>
-                    {title}
+                    {title === placeTitle ? capital(place) : title}
                   </th>
                 ))}
               </tr>
@@ -134,10 +152,12 @@ export function NodeTable({
       )}
       {found.length > some.length && (
         <p class="soft">
-          {(found.length - some.length).toLocaleString('en')} more: search for a name, a rack or an address
+          {(found.length - some.length).toLocaleString('en')} more: search for a name, a {place} or an address
         </p>
       )}
-      {found.length === 0 && <p class="soft">{text === '' ? 'None.' : 'No node is of this name, rack or address.'}</p>}
+      {found.length === 0 && (
+        <p class="soft">{text === '' ? 'None.' : `No node is of this name, ${place} or address.`}</p>
+      )}
     </section>
   )
 }

@@ -28,8 +28,8 @@ function Facts({ row }: { row: NodeRow }): JSX.Element {
     <dl class="facts">
       <Fact name={addrs.length === 1 ? 'Address' : 'Addresses'}>{addrs.join(', ')}</Fact>
       <Fact name="Pod CIDRs">{podCIDRs.join(', ')}</Fact>
-      <Fact name="Rack">{rack}</Fact>
-      <Fact name="Zone">{zone === rack ? undefined : zone}</Fact>
+      <Fact name="Rack">{rack === zone ? undefined : rack}</Fact>
+      <Fact name="Zone">{zone}</Fact>
       <Fact name="Pods hang on">
         {observes === undefined ? datapath && datapathWords[datapath] : `${observes}, which is only observed`}
       </Fact>

@@ -2,13 +2,14 @@
 import { type JSX } from 'preact'
 import { type Crossing, type CrossingSide } from '#/ui/contract.ts'
 import { receivingLayers, sendingLayers, type Layer } from '../derive/layers.ts'
-import { agoText, capital, pairTones, pairWords, percentText, rttText, wayWords } from '../derive/words.ts'
+import { agoText, capital, pairTones, pairWords, percentText, rttText, wayWords, worseOf } from '../derive/words.ts'
 import { to } from '../state/route.ts'
 import { useAnswer } from '../parts/answer.ts'
 import { Bar } from '../parts/bar.tsx'
 import { Loading, NodeLink, Sign, Told, Trouble } from '../parts/basics.tsx'
 
 type Verdict = CrossingSide['verdicts'][number]
+type PairState = CrossingSide['probes'][number]['state']
 
 function Layers({ layers, most }: { layers: readonly Layer[]; most: Layer['headers'] }): JSX.Element {
   return (
@@ -26,11 +27,30 @@ function Layers({ layers, most }: { layers: readonly Layer[]; most: Layer['heade
   )
 }
 
+/** What the probes of the same family see that go as packets of pods do. */
+function probedState({ probes }: CrossingSide, { podCIDR }: Verdict): PairState | undefined {
+  const family = podCIDR.includes(':') ? 6 : 4
+  return probes.find((each) => each.path === 'pod' && each.family === family)?.state
+}
+
+function Wire({ way, state }: { way: Verdict['way']; state: PairState | undefined }): JSX.Element {
+  const tone = state === undefined ? 'none' : pairTones[state]
+  const isAmiss = tone === 'bad' || tone === 'unknown'
+  return (
+    <div class={`wire ${way}${isAmiss ? ` amiss ${tone}` : ''}`}>
+      {isAmiss && <span class="sign" aria-hidden="true" />}
+      <span class="line" aria-hidden="true" />
+      <p>{isAmiss ? pairWords[state!] : 'network between nodes'}</p>
+    </div>
+  )
+}
+
 function Way({ verdict, own, other }: { verdict: Verdict; own: CrossingSide; other: CrossingSide }): JSX.Element {
   const { podCIDR, way, reason, mtuBytes } = verdict
   const sending = sendingLayers(verdict, own.datapath)
   const receiving = receivingLayers(verdict, other.datapath)
   const most = sending.at(-1)!.headers
+  const state = probedState(own, verdict)
   return (
     <article class="way-of">
       <h3>
@@ -48,10 +68,7 @@ function Way({ verdict, own, other }: { verdict: Verdict; own: CrossingSide; oth
             </h4>
             <Layers layers={sending} most={most} />
           </div>
-          <div class={`wire ${way}`}>
-            <span class="line" aria-hidden="true" />
-            <p>network between nodes</p>
-          </div>
+          <Wire way={way} state={state} />
           <div class="node">
             <h4>
               to a pod of <NodeLink name={other.node} />
@@ -110,6 +127,21 @@ function Probes({ probes }: { probes: CrossingSide['probes'] }): JSX.Element {
   )
 }
 
+/** One line for a direction: by which way, and whether packets arrive, of the paths of pods the worst. */
+function InShort({ own, other }: { own: CrossingSide; other: CrossingSide }): JSX.Element {
+  const ways = [...new Set(own.verdicts.map(({ way }) => wayWords[way]))].join(' and ')
+  const states = own.probes.filter(({ path }) => path === 'pod').map(({ state }) => state)
+  const worst = states.reduce((sofar, each) => worseOf(sofar, each), states[0] ?? 'unknown')
+  return (
+    <li>
+      <Told tone={own.verdicts.some(({ way }) => way === 'none') ? 'bad' : pairTones[worst]}>
+        {own.node} to {other.node}: {ways === '' ? 'not known' : ways},{' '}
+        {states.length === 0 ? 'not probed' : pairWords[worst]}
+      </Told>
+    </li>
+  )
+}
+
 function Side({ own, other }: { own: CrossingSide; other: CrossingSide }): JSX.Element {
   return (
     <section class="side">
@@ -159,9 +191,8 @@ export function PairView({ from, to: other }: { from: string; to: string }): JSX
       {value !== undefined && (
         <>
           <ul class="words">
-            {value.words.map((text) => (
-              <li>{text}</li>
-            ))}
+            <InShort own={value.there} other={value.back} />
+            <InShort own={value.back} other={value.there} />
           </ul>
           <Side own={value.there} other={value.back} />
           <Side own={value.back} other={value.there} />

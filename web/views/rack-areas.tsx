@@ -37,7 +37,7 @@ export function RackAreas({ spots, card, hasColumns }: Props): JSX.Element {
   )
 }
 
-export function RackNames({ spots, card, hasColumns }: Props): JSX.Element {
+export function RackNames({ spots, card, hasColumns, word }: Props & { readonly word: string }): JSX.Element {
   return (
     <>
       {partsOf(spots, hasColumns).map((own) => {
@@ -48,7 +48,7 @@ export function RackNames({ spots, card, hasColumns }: Props): JSX.Element {
             class="rack-name"
             style={{ left: `${x - card.width / 2}px`, top: `${y - card.height / 2}px` }}
           >
-            rack <b>{rack}</b>
+            {word} <b>{rack}</b>
           </span>
         )
       })}

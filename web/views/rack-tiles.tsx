@@ -3,7 +3,7 @@ import { Component, type JSX } from 'preact'
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks'
 import { type NodeRow } from '#/ui/contract.ts'
 import { byRack } from '../derive/ring.ts'
-import { nodeTone, nodeWords, pairTones, pairWords, plural, type Tone } from '../derive/words.ts'
+import { nodeTone, nodeWords, pairTones, pairWords, placeWord, plural, type Tone } from '../derive/words.ts'
 import { to } from '../state/route.ts'
 import { movedInFlow } from '../parts/roving.ts'
 
@@ -19,25 +19,30 @@ function wordsOf(row: NodeRow): string {
     .join(', ')
 }
 
-type RackProps = { readonly rack: string | undefined; readonly rows: readonly NodeRow[] }
+type RackProps = { readonly rack: string | undefined; readonly word: string; readonly rows: readonly NodeRow[] }
 
 /** Rows that are the same objects are the same rack: of thousands of tiles those few are compared that changed. */
 class Rack extends Component<RackProps> {
   override shouldComponentUpdate(next: RackProps): boolean {
-    const { rack, rows } = this.props
-    return next.rack !== rack || next.rows.length !== rows.length || next.rows.some((row, index) => row !== rows[index])
+    const { rack, word, rows } = this.props
+    return (
+      next.rack !== rack ||
+      next.word !== word ||
+      next.rows.length !== rows.length ||
+      next.rows.some((row, index) => row !== rows[index])
+    )
   }
 
-  override render({ rack, rows }: RackProps): JSX.Element {
+  override render({ rack, word, rows }: RackProps): JSX.Element {
     const wrong = rows.filter((row) => !['good', 'none'].includes(nodeTone(row))).length
     return (
       <section class="rack">
         <h3>
           {rack === undefined ? (
-            'no rack'
+            `no ${word}`
           ) : (
             <span>
-              rack <b>{rack}</b>
+              {word} <b>{rack}</b>
             </span>
           )}{' '}
           <small>{rows.length}</small>
@@ -94,9 +99,10 @@ export function RackTiles({ nodes }: { nodes: ReadonlyMap<string, NodeRow> }): J
     if (tile !== undefined) say(tile.getAttribute('aria-label') ?? '')
   }
   const tones = new Set([...nodes.values()].map(nodeTone))
+  const word = placeWord(nodes.values())
   return (
     <section aria-labelledby="picture">
-      <h2 id="picture">Nodes by racks</h2>
+      <h2 id="picture">Nodes by {word}s</h2>
       <ul class="keys">
         {keys
           .filter(([tone]) => tones.has(tone))
@@ -120,7 +126,7 @@ export function RackTiles({ nodes }: { nodes: ReadonlyMap<string, NodeRow> }): J
         onFocusIn={tell}
       >
         {racks.map(([rack, rows]) => (
-          <Rack key={rack ?? ''} rack={rack} rows={rows} />
+          <Rack key={rack ?? ''} rack={rack} word={word} rows={rows} />
         ))}
       </div>
       <p>

@@ -4,7 +4,7 @@ import { useEffect, useRef, useState } from 'preact/hooks'
 import { type NodeRow } from '#/ui/contract.ts'
 import { type Pair } from '../derive/pairs.ts'
 import { curveOf, hasColumns, heightOf, ringOf, type Size, type Spot } from '../derive/ring.ts'
-import { nodeTones, nodeWords, pairTones, plural } from '../derive/words.ts'
+import { nodeTones, nodeWords, pairTones, placeWord, plural } from '../derive/words.ts'
 import { type State } from '../state/state.ts'
 import { NodeCard } from './node-card.tsx'
 import { NodeColumn } from './node-column.tsx'
@@ -82,7 +82,7 @@ function Picture({ rows, pairs, width, rounds }: PictureProps): JSX.Element {
           <WayLine key={keyOf(each)} drawn={each} isDim={isDim(each.pair)} beat={isMany ? undefined : rounds} />
         ))}
       </svg>
-      <RackNames spots={list} {...areas} />
+      <RackNames spots={list} {...areas} word={placeWord(rows)} />
       <ul>
         {rows.map((row) => {
           const { x, y } = spots.get(row.name)!

@@ -27,7 +27,7 @@ export function WayLine({
 }): JSX.Element {
   const tone = pairTones[pair.state]
   return (
-    <a href={to.pair(pair.a, pair.b)} tabIndex={-1} class={`way-line ${pair.way} ${tone}${isDim ? ' dim' : ''}`}>
+    <a href={to.pair(pair.a, pair.b)} tabindex={-1} class={`way-line ${pair.way} ${tone}${isDim ? ' dim' : ''}`}>
       <title>{titleOf(pair)}</title>
       <path class="hit" d={path} />
       <path class="body" d={path} />

@@ -11,9 +11,10 @@ import { Ago, NodeLink, NodeLinks, Sign } from '../parts/basics.tsx'
 import { Copy } from '../parts/copy.tsx'
 
 const shownAtFirst = 3
+const shownOthers = 20
 
 function Details({ wrong }: { wrong: Wrong }): JSX.Element {
-  const { how, nodes, consequences } = wrong
+  const { how, nodes, consequences, others } = wrong
   return (
     <>
       <dl class="facts">
@@ -28,9 +29,20 @@ function Details({ wrong }: { wrong: Wrong }): JSX.Element {
           </dd>
         </div>
       </dl>
+      {others.length > 0 && (
+        <div class="so">
+          <p class="label">The same of others</p>
+          <ul>
+            {others.slice(0, shownOthers).map((text) => (
+              <li>{text}</li>
+            ))}
+            {others.length > shownOthers && <li>and {others.length - shownOthers} more</li>}
+          </ul>
+        </div>
+      )}
       {consequences.length > 0 && (
         <div class="so">
-          <h4>What follows from it</h4>
+          <p class="label">What follows from it</p>
           <ul>
             {consequences.map((text) => (
               <li>{text}</li>
@@ -56,12 +68,14 @@ export function WrongCard({
     <article class="wrong bad">
       <Sign />
       <div>
-        <h3>
-          <a href={to.finding(code, object)}>
-            <code class="problem">{code}</code> <span class="object">{objects.slice(0, 3).join(', ')}</span>
-          </a>
-          {objects.length > 3 && <span class="object"> and {objects.length - 3} more</span>}
-        </h3>
+        {!isOpen && (
+          <h3>
+            <a href={to.finding(code, object)}>
+              <code class="problem">{code}</code> <span class="object">{objects.slice(0, 3).join(', ')}</span>
+            </a>
+            {objects.length > 3 && <span class="object"> and {objects.length - 3} more</span>}
+          </h3>
+        )}
         <p class="message">{capital(message)}</p>
         <div class="mends">
           <p>
@@ -188,7 +202,7 @@ export function FindingView({
       ) : (
         <WrongCard wrong={wrong} state={state} isOpen />
       )}
-      <p>
+      <p class="actions">
         <a href={to.overview}>All that is wrong now</a>
       </p>
     </>

@@ -111,6 +111,24 @@ test('an interruption is not told as loss in part when it is over', () => {
   }
 })
 
+test('loss in part that ended with a break is not told when that is over', () => {
+  const sim = new SimulatedWay()
+  sim.pass(70_000)
+  let count = 0
+  // every fourth probe of the last seconds before the cable is out
+  sim.fate = () => (++count % 4 === 0 ? 'lost' : 1)
+  sim.pass(60_000, () => sim.way.isLossy)
+  assert.ok(sim.way.isLossy)
+  sim.fate = () => 'lost'
+  sim.pass(90_000)
+  sim.fate = () => 1
+  for (let ms = 0; ms < 70_000; ms += 1_000) {
+    sim.pass(1_000)
+    const { sent, answered } = sim.way.window('small')
+    if (sim.way.isLossy) assert.ok(sent - answered > 0, `${sent} sent, all answered, after ${ms} ms`)
+  }
+})
+
 test('a way that loses large packets alone is told within 5 s, with what refused them', () => {
   fc.assert(
     fc.property(fc.integer({ min: 10_000, max: 13_000 }), fc.boolean(), (beginMs, isTold) => {

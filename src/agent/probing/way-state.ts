@@ -368,11 +368,13 @@ export class WayState {
 
   #weigh(): void {
     const { results } = this.sizes.small
-    if (this.sizes.small.isBroken || results.length < windowProbes) return
+    // too few probes tell no loss, but those since a break may tell that there is none any more
+    const isWhole = results.length >= windowProbes
+    if (this.sizes.small.isBroken || (!isWhole && !this.#isLossy)) return
     const runs = lostRuns(results)
     const lost = runs.reduce((sum, run) => sum + Math.min(run, mostPerRun), 0)
     const percent = (lost * 100) / results.length
-    if (percent >= lossyPercent && runs.length >= leastRuns) this.#isLossy = true
+    if (isWhole && percent >= lossyPercent && runs.length >= leastRuns) this.#isLossy = true
     else if (percent < wellPercent && this.#isLossy) {
       this.#isLossy = false
       this.others.forgetLoss()

@@ -1,5 +1,6 @@
 // Which pods of a cluster are to be asked, and why those of other nodes are not. Pure.
 import { agentContainer, agentName, observerName } from '#/install/settings.ts'
+import { byNumberedName } from '#/lib/numbered-names.ts'
 import { fieldsOf, type KubeNode, type KubeObject, labelsOf, listOf, nodeNameOf, type Pod } from '#/model/kubernetes.ts'
 
 /** The names of the DaemonSets: of agents, and of observers on nodes with another network. */
@@ -105,5 +106,5 @@ export function agentPlaces({ pods, nodes = [], daemonSets }: ClusterView): Agen
     const see = `kubectl -n ${wanting.metadata.namespace} describe daemonset ${wanting.metadata.name}`
     return [{ node: name, why: `no pod of an agent is on the node; see: ${see}` }]
   })
-  return [...found, ...missing].toSorted((one, other) => one.node.localeCompare(other.node, 'en', { numeric: true }))
+  return [...found, ...missing].toSorted((one, other) => byNumberedName(one.node, other.node))
 }
