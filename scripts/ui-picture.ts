@@ -22,6 +22,7 @@ for (const colorScheme of ['light', 'dark'] as const) {
   await page.locator('.headline').waitFor()
   await page.evaluate(`location.hash = ${JSON.stringify(view)}`)
   await page.waitForTimeout(settleMs)
+  await page.getByText('Doctor is looking').waitFor({ state: 'hidden' })
   const height = Math.min(mostPixels, await page.evaluate<number>('document.documentElement.scrollHeight'))
   await page.setViewportSize({ width: widthPixels, height })
   await page.screenshot({ path: `${target}-${colorScheme}.png` })

@@ -5,7 +5,7 @@ import { live } from './state/live.ts'
 import { App } from './views/app.tsx'
 
 takeToken()
-// the address of a command that was started anew at the same port, put into this tab, loads nothing by itself
+// the address of a new start, in the tab of the last one: browsers load nothing where only the fragment is another
 addEventListener('hashchange', () => {
   if (takeToken()) location.reload()
 })

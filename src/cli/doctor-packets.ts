@@ -30,11 +30,18 @@ type Ends = { readonly from: { readonly node: string }; readonly to: { readonly 
 
 const endNodes = ({ from, to }: Ends): readonly string[] => [from.node, to.node]
 
-/** Follows all of them, in their order as far as nodes are free; the outcomes are in that order. `nodesOf`: whose agents watch. */
+export type Turns<Packet> = {
+  /** Whose agents watch; by default those of the two ends. */
+  readonly nodesOf?: (packet: Packet) => readonly string[]
+  /** So many at a time in all. */
+  readonly atOnce?: number
+}
+
+/** Follows all of them, in their order as far as nodes are free; the outcomes are in that order. */
 export async function followPackets<Packet extends Ends, Followed>(
   packets: readonly Packet[],
   follow: (packet: Packet) => Promise<Followed>,
-  nodesOf: (packet: Packet) => readonly string[] = endNodes,
+  { nodesOf = endNodes, atOnce = mostAtOnce }: Turns<Packet> = {},
 ): Promise<Followed[]> {
   const followed: Followed[] = []
   const left = new Map(packets.entries())
@@ -46,7 +53,7 @@ export async function followPackets<Packet extends Ends, Followed>(
   const isFree = (packet: Packet): boolean => nodesOf(packet).every((node) => (busy.get(node) ?? 0) < mostOnNode)
   while (left.size > 0 || running.size > 0) {
     for (const [index, packet] of left) {
-      if (running.size >= mostAtOnce) break
+      if (running.size >= atOnce) break
       if (!isFree(packet)) continue
       left.delete(index)
       change(packet, 1)

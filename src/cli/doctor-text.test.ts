@@ -71,7 +71,9 @@ test('--json has each finding, each packet, each node, and the exit status', () 
   assert.deepEqual(Object.keys(json.findings[0]!).toSorted(), [
     'code',
     'consequences',
+    'explains',
     'how',
+    'lost',
     'message',
     'nodes',
     'object',

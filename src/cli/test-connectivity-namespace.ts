@@ -6,7 +6,16 @@ import { type ApiClient } from '#/cluster/client.ts'
 import { ApiError, describe, isApiError } from '#/cluster/errors.ts'
 import { namespacePath, namespacesPath, podPath, podsPath } from '#/cluster/paths.ts'
 import { aliveAnnotation, holderAnnotation, namespaceObject, ownLabel } from '#/connectivity/objects.ts'
-import { type Holder, holderName, holderText, isGoing, isHolderGone, isOwn, pulseOf } from '#/connectivity/ownership.ts'
+import {
+  type Holder,
+  holderName,
+  holderText,
+  isGoing,
+  isHolderGone,
+  isOwn,
+  pulseOf,
+  startedIn,
+} from '#/connectivity/ownership.ts'
 import { type KubeObject, type Pod } from '#/model/kubernetes.ts'
 
 const beatMs = 2_000
@@ -42,11 +51,8 @@ function readOr(read: () => string): string {
   }
 }
 
-/** Field 22 of /proc/PID/stat: the name before it, in parentheses, may have spaces. */
-function startedOf(pid: number): string | undefined {
-  const text = readOr(() => readFileSync(`/proc/${pid}/stat`, 'utf8'))
-  return text === '' ? undefined : text.slice(text.lastIndexOf(')') + 2).split(' ')[19]
-}
+const startedOf = (pid: number): string | undefined =>
+  startedIn(readOr(() => readFileSync(`/proc/${pid}/stat`, 'utf8')))
 
 function ownHolder(): Holder {
   return {

@@ -17,6 +17,10 @@ const answerMs = 6_000
 /** An agent hears of the pods of other nodes from the API, a moment after they are ready. */
 const knownMs = 5_000
 const pauseMs = 300
+/** Until each node has heard of the pods behind a Service. */
+const settledMs = 10_000
+/** Most of the time of a packet is waiting; of one node few are followed at a time, however many there are in all. */
+const mostAtOnce = 24
 
 export type AskedAgents = {
   /** Those that answer. */
@@ -105,16 +109,32 @@ export type Sent = { readonly result: ProbeResult; readonly packets: readonly Fo
 
 const wayOf = ({ from, to }: Probe): string => [from.node, to.node].toSorted().join(' ')
 
-/** `broken`: ways on which packets were lost for good, where another try says no more. */
-async function send(agents: ReadonlyMap<string, AgentOfNode>, probe: Probe, broken: Set<string>): Promise<Sent> {
-  const first = await sendOnce(agents, probe)
-  const once = judge(probe, first, 1)
-  const isFinal = !isWorthAgain(once) || !agents.has(probe.from.node) || broken.has(wayOf(probe))
-  if (isFinal) return { result: once, packets: packetsOf(probe, [first]) }
-  await sleep(pauseMs)
-  const second = await sendOnce(agents, probe)
-  if (judge(probe, second, 2).state === 'failed') broken.add(wayOf(probe))
-  return { result: { ...judge(probe, second, 2), firstText: once.text }, packets: packetsOf(probe, [first, second]) }
+/** How a test goes on while its packets are sent. */
+export type Course = {
+  readonly signal: AbortSignal
+  /** Ways on which packets were lost for good, where another try says no more. */
+  readonly broken: Set<string>
+  /** When the pods were ready, by performance.now(). */
+  readonly readyAtMs: number
+}
+
+async function send(agents: ReadonlyMap<string, AgentOfNode>, probe: Probe, course: Course): Promise<Sent> {
+  const all: Told[] = []
+  let firstText: string | undefined
+  for (;;) {
+    const told = await sendOnce(agents, probe)
+    all.push(told)
+    const result = judge(probe, told, all.length)
+    const isSettling = performance.now() < course.readyAtMs + settledMs
+    const isAgain = isWorthAgain(result, { isBroken: course.broken.has(wayOf(probe)), isSettling })
+    if (isAgain && agents.has(probe.from.node) && !course.signal.aborted) {
+      firstText ??= result.text
+      await sleep(pauseMs)
+      continue
+    }
+    if (all.length > 1 && result.state === 'failed') course.broken.add(wayOf(probe))
+    return { result: { ...result, ...(firstText !== undefined && { firstText }) }, packets: packetsOf(probe, all) }
+  }
 }
 
 /** What is denied on purpose is nothing for doctor. */
@@ -126,7 +146,8 @@ function packetsOf(probe: Probe, told: readonly Told[]): FollowedPacket[] {
 export async function sendAll(
   agents: ReadonlyMap<string, AgentOfNode>,
   probes: readonly Probe[],
-  { signal, broken, tell }: { signal: AbortSignal; broken: Set<string>; tell: (done: number, all: number) => void },
+  course: Course,
+  tell: (done: number, all: number) => void,
 ): Promise<Sent[]> {
   let done = 0
   tell(0, probes.length)
@@ -134,13 +155,16 @@ export async function sendAll(
     probes,
     // whoever asked is not here any more to hear of a rejection
     async (probe): Promise<Sent[]> => {
-      if (signal.aborted) return []
-      const one = await send(agents, probe, broken)
+      if (course.signal.aborted) return []
+      const one = await send(agents, probe, course)
       tell(++done, probes.length)
       return [one]
     },
-    ({ from, to, via = [] }) => [from.node, to.node, ...via].filter((node) => node !== ''),
+    {
+      nodesOf: ({ from, to, via = [] }) => [from.node, to.node, ...via].filter((node) => node !== ''),
+      atOnce: mostAtOnce,
+    },
   )
-  signal.throwIfAborted()
+  course.signal.throwIfAborted()
   return sent.flat()
 }

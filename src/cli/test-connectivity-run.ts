@@ -112,6 +112,7 @@ export class ScenarioRun {
   readonly #results: ScenarioResult[] = []
   readonly #packets: FollowedPacket[] = []
   readonly #broken = new Set<string>()
+  #readyAtMs = 0
   readonly #packetOf = new Map<ProbeResult, FollowedPacket>()
 
   constructor(session: Session, nodes: readonly ChosenNode[], namespace: string) {
@@ -165,6 +166,7 @@ export class ScenarioRun {
     const made = await makeObjects(client, wanted, signal)
     const tell = (done: number, all: number): void => progress('pods-start', done, all)
     const started = await awaitPods(client, { namespace: this.#namespace, timeoutMs, tell }, signal)
+    this.#readyAtMs = performance.now()
     const faults = [...started.faults, ...missingFamilies(this.#nodes, started.pods)]
     const ready = { all: started.wanted, noun: 'pod', what: 'are ready', faults }
     this.#add(resultOfFaults('pods-start', ready, performance.now() - startMs))
@@ -191,11 +193,8 @@ export class ScenarioRun {
   ): Promise<void> {
     const { signal, progress } = this.#session
     const startMs = performance.now()
-    const sent = await sendAll(agents, probes, {
-      signal,
-      broken: this.#broken,
-      tell: (done, all) => progress(name, done, all),
-    })
+    const course = { signal, broken: this.#broken, readyAtMs: this.#readyAtMs }
+    const sent = await sendAll(agents, probes, course, (done, all) => progress(name, done, all))
     for (const { result, packets } of sent) {
       // a node may refuse what is for itself, and what is translated fails for more reasons: both say nothing of ways
       if (result.probe.to.isPod) this.#packets.push(...packets)

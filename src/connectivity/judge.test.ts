@@ -7,6 +7,7 @@ import { followed, isWorthAgain, judge } from './judge.ts'
 import { causeOf, resultOfFaults, resultOfProbes } from './results.ts'
 import { probe } from './testing.ts'
 
+const usual = { isBroken: false, isSettling: false }
 const verdict = (outcome: Outcome, besides: Partial<Verdict> = {}): Verdict => ({ outcome, text: outcome, ...besides })
 const stateOf = (outcome: Outcome, besides: Partial<Verdict> = {}, asked = probe): string =>
   judge(asked, { verdict: verdict(outcome, besides) }, 1).state
@@ -44,9 +45,19 @@ test('one of full size passes only if it was sent and answered', () => {
 
 test('what a trace blames comes with its code and remedy; then there is no second try', () => {
   const result = judge(probe, { verdict: verdict('lost', { code: 'CW7001', remedy: 'mend it' }) }, 1)
-  assert.deepEqual([result.code, result.remedy, isWorthAgain(result)], ['CW7001', 'mend it', false])
-  assert.equal(isWorthAgain(judge(probe, { verdict: verdict('lost') }, 1)), true)
-  assert.equal(isWorthAgain(judge(probe, { verdict: verdict('answered') }, 1)), false)
+  assert.deepEqual([result.code, result.remedy, isWorthAgain(result, usual)], ['CW7001', 'mend it', false])
+  const lost = judge(probe, { verdict: verdict('lost') }, 1)
+  assert.equal(isWorthAgain(lost, usual), true)
+  assert.equal(isWorthAgain(lost, { ...usual, isBroken: true }), false)
+  assert.equal(isWorthAgain({ ...lost, tries: 2 }, usual), false)
+  assert.equal(isWorthAgain(judge(probe, { verdict: verdict('answered') }, 1), usual), false)
+})
+
+test('a Service has its pods a moment after they are ready: until then it is asked again, whatever refuses', () => {
+  const toService = { ...probe, via: ['node-1'] }
+  const refused = judge(toService, { verdict: verdict('refused', { code: 'CW7001', remedy: 'accept it' }) }, 3)
+  assert.equal(isWorthAgain(refused, { ...usual, isSettling: true }), true)
+  assert.equal(isWorthAgain(refused, usual), false)
 })
 
 test('doctor is told of the end behind a Service', () => {

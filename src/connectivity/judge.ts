@@ -68,8 +68,17 @@ export function judge(probe: Probe, told: Told, tries: number): ProbeResult {
   }
 }
 
-/** Whether it is worth another try: nobody says why the packet was lost, so perhaps only some are. */
-export function isWorthAgain({ state, code, remedy, probe, outcome }: ProbeResult): boolean {
-  if (state === 'passed' || probe.isGuess === true) return false
+/**
+ * Whether the packet is to be sent again. `isBroken`: on its way packets were lost for good. `isSettling`: pods are ready since a moment ago, and who
+ * translates the address of a Service hears of those behind it only then.
+ */
+export function isWorthAgain(
+  { state, code, remedy, probe, outcome, tries }: ProbeResult,
+  { isBroken, isSettling }: { readonly isBroken: boolean; readonly isSettling: boolean },
+): boolean {
+  if (state === 'passed') return false
+  if (probe.via !== undefined && isSettling) return true
+  if (tries > 1 || isBroken || probe.isGuess === true) return false
+  // nobody says why it was lost, so perhaps only some are
   return outcome === 'untold' || (code === undefined && remedy === undefined)
 }

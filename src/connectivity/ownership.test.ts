@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { holderAnnotation, namespaceObject } from './objects.ts'
-import { type Holder, holderName, holderText, isHolderGone, isOwn } from './ownership.ts'
+import { type Holder, holderName, holderText, isHolderGone, isOwn, startedIn } from './ownership.ts'
 
 const self: Holder = { host: 'here', boot: 'b1', pidNamespace: 'p1', pid: 7, started: '100' }
 const of = (holder: Partial<Holder>) =>
@@ -28,4 +28,13 @@ test('of another machine, or of what cannot be read, nothing is known', () => {
   assert.equal(isHolderGone(broken, self, running(undefined)), undefined)
   assert.equal(holderName(broken), 'somebody')
   assert.equal(holderName(of({})), 'process 5 on here')
+})
+
+test('a process that has ended is gone, also while its parent has not heard of it', () => {
+  const stat = (state: string): string =>
+    `7 (a name) of (b)) ${state} ${Array.from({ length: 30 }, (_, at) => at + 4).join(' ')}`
+  // field 22 of proc(5)
+  assert.equal(startedIn(stat('S')), '22')
+  assert.equal(startedIn(stat('Z')), undefined)
+  assert.equal(startedIn(''), undefined)
 })

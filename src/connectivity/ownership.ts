@@ -14,6 +14,13 @@ export type Holder = {
   readonly started: string
 }
 
+/** When a process was started, as /proc/PID/stat says; undefined for one that has ended, whose parent has not yet taken note of it. */
+export function startedIn(stat: string): string | undefined {
+  // the name before it, in parentheses, may have spaces
+  const [state, ...fields] = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+  return state === '' || state === 'Z' || state === 'X' ? undefined : fields[18]
+}
+
 export const holderText = (holder: Holder): string => JSON.stringify(holder)
 
 function holderIn(text: string | undefined): Partial<Record<keyof Holder, unknown>> {

@@ -44,9 +44,8 @@ export function causeOf(
   answers: readonly NodeAnswers[],
 ): Finding | undefined {
   const { findings } = diagnose(answers, [packet, ...blaming.filter((each) => each !== packet)])
-  // of what was lost for a cause the first is named
   const text = packetText(packet)
-  return findings.find(({ message, consequences }) => [message, ...consequences].some((each) => each.includes(text)))
+  return findings.find(({ lost }) => lost.includes(text))
 }
 
 /** One for each thing that traces blame. */

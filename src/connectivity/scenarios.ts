@@ -233,12 +233,12 @@ export const scenarios: readonly Scenario[] = [
   },
   {
     name: 'host-to-pod',
-    summary: 'echo and TCP from a node to its own pod and to one of another node',
+    summary: 'TCP from a node to its own pod and to one of another node',
     plan: (site) => {
       const places = placesOf(site)
       const pairs = [...places.map((place) => [place, place] as const), ...ring(places)]
       return planOf(
-        pairs.flatMap(([{ node }, { server }]) => ends(server).flatMap((to) => packets(nodeEnd(node), to, both))),
+        pairs.flatMap(([{ node }, { server }]) => ends(server).flatMap((to) => packets(nodeEnd(node), to, tcp))),
         noPods,
       )
     },

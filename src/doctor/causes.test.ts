@@ -5,8 +5,8 @@ import { ownProblems } from './agents.ts'
 import { arrange } from './causes.ts'
 import { diagnose } from './diagnose.ts'
 import { namesIn } from './extent.ts'
-import { lostPackets } from './losses.ts'
-import { clusterOf, packetOf, told, type Told, wholePacket } from './testing/answers.ts'
+import { lostPackets, packetText } from './losses.ts'
+import { clusterOf, dropAt, packetOf, told, type Told, wholePacket } from './testing/answers.ts'
 import { type FollowedPacket, type Finding } from './types.ts'
 
 const short = ({ code, objects, consequences }: Finding) =>
@@ -46,6 +46,24 @@ test('lost packets and broken ways stand below what is in their way', () => {
   ])
 })
 
+test('each problem and packet that follows from a cause is named to programs', () => {
+  const rule = told('CW7002', 'node/node-1', 'a rule drops packets of the tunnel')
+  const problems = ['node-2', 'node-3'].map((node) => [node, told('CW1306', 'node/node-1')] as const)
+  const own = ['node-2', 'node-3'].map((node) => told('CW1306', `node/${node}`))
+  const packets = [packetOf('node-2', 'node-1'), packetOf('node-1', 'node-3')]
+  const [finding, ...more] = findingsOf([['node-1', rule, ...own], ...problems], packets)
+  assert.deepEqual(more, [])
+  assert.deepEqual(finding!.explains.map(({ code, object }) => `${code} ${object}`).toSorted(), [
+    'CW1306 node/node-1',
+    'CW1306 node/node-2',
+    'CW1306 node/node-3',
+  ])
+  assert.deepEqual(finding!.lost, packets.map(packetText))
+  // what no other cause is known of is what was lost
+  const [wire] = findingsOf([], [packetOf('node-1', 'node-2')])
+  assert.deepEqual([wire!.explains, wire!.lost.length], [[], 1])
+})
+
 test('a cause hides nothing of other nodes, other ways, other pods, or of packets that it cannot spoil', () => {
   const rule = told('CW1301', 'rule/5270', 'packets to 10.244.1.0/24 of node-2 do not go as planned')
   const gone = told('CW3106', 'pod/default/web-1-2')
@@ -66,16 +84,7 @@ test('what a trace blames is a cause, told by an agent or not', () => {
   const blamed = packetOf('node-1', 'node-2', {
     code: 'CW7001',
     remedy: 'let them pass',
-    drop: {
-      node: 'node-2',
-      place: 'drop',
-      role: 'probe',
-      timeMs: 1,
-      lengthBytes: 1,
-      skb: '',
-      bytes: '',
-      startsAt: 'link',
-    },
+    drop: dropAt({ node: 'node-2' }),
   })
   assert.deepEqual(findingsOf([], [blamed]).map(short), [['CW7001 node/node-2', 1]])
   const own = told('CW7001', 'chain/inet fw forward', 'a rule drops packets')

@@ -188,7 +188,7 @@ function findingOf(roots: readonly Sign[], below: readonly Sign[]): Finding {
     how,
     remedy: joinedRemedies(remediesOf(roots, below)),
     nodes: unique(roots.flatMap(({ nodes }) => nodes)).toSorted(),
-    consequences: consequencesOf(message, below),
+    ...consequencesOf(message, below, roots),
   }
 }
 
@@ -204,7 +204,7 @@ function findingOfParts(parts: Parts, signs: readonly Sign[], below: readonly Si
     objects: [object],
     nodes: unique(signs.flatMap(({ nodes }) => nodes)).toSorted(),
     message,
-    consequences: consequencesOf(message, [...signs, ...below]),
+    ...consequencesOf(message, [...signs, ...below]),
   }
 }
 
@@ -215,7 +215,7 @@ function findingOfWays({ harm, isOfRouters, node, parts, signs }: WayGroup, belo
   if (parts !== undefined) return findingOfParts(parts, signs, below)
   if (isOfRouters === true) {
     const texts = routerTexts(signs, harm === 'size')
-    return { ...findingOf(signs, []), ...texts, consequences: consequencesOf(texts.message, [...signs, ...below]) }
+    return { ...findingOf(signs, []), ...texts, ...consequencesOf(texts.message, [...signs, ...below]) }
   }
   const object = `node/${node}`
   const first = signs.find((each) => each.object === object) ?? signs[0]!
@@ -231,7 +231,7 @@ function findingOfWays({ harm, isOfRouters, node, parts, signs }: WayGroup, belo
     objects: [object],
     nodes,
     message,
-    consequences: consequencesOf(message, [...signs, ...below]),
+    ...consequencesOf(message, [...signs, ...below]),
   }
 }
 

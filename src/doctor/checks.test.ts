@@ -11,6 +11,7 @@ import { programSigns } from './programs.ts'
 import { settingSigns } from './settings.ts'
 import {
   clusterOf,
+  dropAt,
   factsOf,
   linkOf,
   macOf,
@@ -156,21 +157,7 @@ test('programs of others and offloads count only where a trace blames them', () 
   assert.match(ofTc!.remedy, /tc filter del dev eth0 egress pref PREF/)
   const [ofXdp] = programSigns(pair({ programs: [{ ...foreign, hook: 'xdp' }] }, {}))
   assert.match(ofXdp!.remedy, /ip link set dev eth0 xdp off; ip link set dev eth0 xdpgeneric off/)
-  const drop = (reason: string, node: string) =>
-    ({
-      direction: 'there',
-      drop: {
-        node,
-        place: 'drop',
-        role: 'probe',
-        timeMs: 1,
-        lengthBytes: 1,
-        skb: '',
-        bytes: '',
-        startsAt: 'link',
-        drop: { reason, function: 'f' },
-      },
-    }) as const
+  const drop = (reason: string, node: string) => ({ direction: 'there', drop: dropAt({ node }, reason) }) as const
   const idsWith = (reason: string, node: string) =>
     diagnose(answers, [packetOf('node-1', 'node-2', drop(reason, node))]).findings.map(
       ({ code, object }) => `${code} ${object}`,

@@ -1,6 +1,6 @@
 // What follows from a cause, in a few lines. Pure.
 import { groupByCause } from '#/lib/causes.ts'
-import { type Sign } from './types.ts'
+import { type Finding, type Sign } from './types.ts'
 
 const toldLines = 6
 /** Where there are more lines than two, each is kept short. */
@@ -30,7 +30,7 @@ function lossLine(message: string, losses: readonly Sign[]): string[] {
 }
 
 /** A line for each thing that follows; of those that are alike, one with their number. `message` is that of the cause. */
-export function consequencesOf(message: string, signs: readonly Sign[]): string[] {
+function linesOf(message: string, signs: readonly Sign[]): string[] {
   const others = signs.filter(({ loss }) => loss === undefined)
   const failures = others.map((sign) => ({
     subject: sign.object,
@@ -49,4 +49,19 @@ export function consequencesOf(message: string, signs: readonly Sign[]): string[
     ),
   ]
   return all.length > wholeLines ? all.map(cut) : all
+}
+
+/** What follows from a cause: `below`. `roots` are what the cause is made of, with `message` as its own. */
+export function consequencesOf(
+  message: string,
+  below: readonly Sign[],
+  roots: readonly Sign[] = [],
+): Pick<Finding, 'consequences' | 'explains' | 'lost'> {
+  const others = below.filter(({ loss }) => loss === undefined)
+  const told = new Map(others.map(({ code, object }) => [`${code} ${object}`, { code, object }]))
+  return {
+    consequences: linesOf(message, below),
+    explains: [...told.values()],
+    lost: [...roots, ...below].flatMap(({ loss }) => loss?.packet ?? []),
+  }
 }

@@ -5,6 +5,7 @@ import { diagnose } from './diagnose.ts'
 import { podSigns } from './pods.ts'
 import {
   clusterOf,
+  dropAt,
   factsOf,
   linkOf,
   namespaceOf,
@@ -19,21 +20,10 @@ import { type FollowedPacket } from './types.ts'
 type Place = { readonly node: string; readonly device: string; readonly pod?: string }
 
 /** What the kernel dropped there, with the remedy that its trace tells. */
-const dropped = (at: Place, reason: string, name: string, remedy: string) =>
-  ({
-    remedy,
-    drop: {
-      ...at,
-      place: 'drop',
-      role: 'probe',
-      timeMs: 1,
-      lengthBytes: 1,
-      skb: '',
-      bytes: '',
-      startsAt: 'link',
-      drop: { reason, function: name },
-    },
-  }) as const
+const dropped = (at: Place, reason: string, name: string, remedy: string) => ({
+  remedy,
+  drop: dropAt(at, reason, name),
+})
 
 const findingsOf = (problems: Told, packets: readonly FollowedPacket[]) =>
   diagnose(clusterOf(3, problems), packets).findings.map(({ code, object, remedy, consequences }) => ({

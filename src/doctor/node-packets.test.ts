@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { diagnose } from './diagnose.ts'
 import { nodeEchoes } from './suspects.ts'
-import { clusterOf, factsOf, linkOf, packetOf, told, wholePacket } from './testing/answers.ts'
+import { clusterOf, dropAt, factsOf, linkOf, packetOf, told, wholePacket } from './testing/answers.ts'
 import { type FollowedPacket } from './types.ts'
 
 const end = (node: string) => ({ name: node, node, isPod: false })
@@ -22,22 +22,15 @@ const cutOff = clusterOf(2, [
   ['node-2', noRoute('node-1')],
 ])
 const echo = between('node-1', 'node-2', { verdict: { outcome: 'answered', text: 'answered' } })
-const drop = (reason: string) =>
-  ({
-    node: 'node-2',
-    place: 'drop',
-    role: 'probe',
-    timeMs: 1,
-    lengthBytes: 1,
-    skb: '',
-    bytes: '',
-    startsAt: 'link',
-    drop: { reason, function: 'tcp_v4_rcv' },
-  }) as const
 const syn = (reason: string) =>
   between('node-1', 'node-2', {
     protocol: 'tcp',
-    verdict: { outcome: 'unanswered', text: 'its checksum is wrong', direction: 'there', drop: drop(reason) },
+    verdict: {
+      outcome: 'unanswered',
+      text: 'its checksum is wrong',
+      direction: 'there',
+      drop: dropAt({ node: 'node-2' }, reason, 'tcp_v4_rcv'),
+    },
   })
 const lost = [noWay('node-1', 'node-2'), noWay('node-2', 'node-1')]
 const codesWith = (ofNodes: readonly FollowedPacket[]): string[] =>

@@ -104,8 +104,12 @@ export type Finding = ToldProblem & {
   readonly objects: readonly string[]
   /** The nodes that tell of it, or at which it is; sorted. */
   readonly nodes: readonly string[]
-  /** What follows from it: other problems, ways that are broken, packets that were lost. */
+  /** What follows from it, in words: other problems, ways that are broken, packets that were lost. Of what is alike the first is told, with its number. */
   readonly consequences: readonly string[]
+  /** Every problem that is told and follows from it. */
+  readonly explains: readonly Pick<ToldProblem, 'code' | 'object'>[]
+  /** Every packet that was followed and is lost for it, as `packetText` names it. */
+  readonly lost: readonly string[]
 }
 
 /** What is worth knowing and harms nothing. */

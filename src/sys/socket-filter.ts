@@ -14,6 +14,10 @@ const BPF_JEQ_K = 0x15
 const BPF_RET_K = 0x06
 /** Loads relative to the network header, where UDP's own filters start behind it. */
 const SKF_NET_OFF = 0xfff0_0000
+/** Loads what the kernel knows of a packet beside its bytes. */
+const SKF_AD_OFF = 0xffff_f000
+const SKF_AD_PKTTYPE = 4
+const PACKET_OTHERHOST = 3
 const ttlOffset = { 4: 8, 6: 7 } as const
 const sourceOffset = { 4: 12, 6: 8 } as const
 const instructionBytes = 8
@@ -31,25 +35,28 @@ export function onlyFromLink(family: Family): SocketFilter {
   return [[BPF_LD_B_ABS, 0, 0, SKF_NET_OFF + ttlOffset[family]], [BPF_JEQ_K, 0, 1, 255], take, drop]
 }
 
-/** Only packets whose source is in the prefix. */
+/** Only packets whose source is in the prefix, and that are not for the MAC of somebody else, as switches flood them. */
 export function onlyFromSources({ addr, length, family }: Prefix): SocketFilter {
   const words = Array.from({ length: Math.ceil(length / wordBits) }, (_, index) => {
     const mask = (0xffff_ffff << Math.max(0, wordBits * (index + 1) - length)) >>> 0
     const value = Number((addr.value >> BigInt(addr.bits - wordBits * (index + 1))) & 0xffff_ffffn)
-    return [
-      [BPF_LD_W_ABS, SKF_NET_OFF + sourceOffset[family] + 4 * index],
-      [BPF_AND_K, mask],
-      [BPF_JEQ_K, (value & mask) >>> 0],
-    ] as const
+    const offset = SKF_NET_OFF + sourceOffset[family] + 4 * index
+    return [[BPF_LD_W_ABS, offset] as const, [BPF_AND_K, mask] as const, [BPF_JEQ_K, (value & mask) >>> 0] as const]
   })
-  const tests = [[BPF_LD_B_ABS, SKF_NET_OFF], [BPF_AND_K, 0xf0], [BPF_JEQ_K, family << 4], ...words.flat()] as const
-  // where a test fails, to the last instruction, behind `take`
-  const checks = tests.map(([code, k], index): Instruction => [
-    code,
-    0,
-    code === BPF_JEQ_K ? tests.length - index : 0,
-    k,
-  ])
+  const tests = [
+    [BPF_LD_W_ABS, SKF_AD_OFF + SKF_AD_PKTTYPE],
+    [BPF_JEQ_K, PACKET_OTHERHOST],
+    [BPF_LD_B_ABS, SKF_NET_OFF],
+    [BPF_AND_K, 0xf0],
+    [BPF_JEQ_K, family << 4],
+    ...words.flat(),
+  ] as const
+  // to the last instruction, behind `take`: where a test fails, and the first one where it does not
+  const checks = tests.map(([code, k], index): Instruction => {
+    const toDrop = tests.length - index
+    if (code !== BPF_JEQ_K) return [code, 0, 0, k]
+    return index === 1 ? [code, toDrop, 0, k] : [code, 0, toDrop, k]
+  })
   return [...checks, take, drop]
 }
 

@@ -310,6 +310,10 @@ suite('the page of causeway ui', { timeout: 180_000 }, () => {
     show(rows.allLine(rows.rowsOf(3), rows.healthyDoctor))
     const page = await browser.visit(ui.url('token=other'))
     await page.getByText('open the address that it printed').waitFor()
+    // in the same tab, where the browser loads nothing by itself
+    await page.goto(ui.url())
+    await page.locator('.headline.good').waitFor()
+    assert.equal(new URL(page.url()).hash, '#/')
     assert.ok(browser.troubles.splice(0).every((each) => each.includes('401')))
     await page.close()
   })

@@ -162,6 +162,8 @@ export const brokenDoctor: DoctorState = {
           'node-1 tells CW1306 node/node-2: node node-2 answers nothing that goes as packets of pods',
           '4 of the packets that were followed are lost, the first: ICMP from pod default/web-1 to pod default/web-2',
         ],
+        explains: [{ code: 'CW1306', object: 'node/node-2' }],
+        lost: [],
       },
     ],
     exitStatus: 1,

@@ -42,11 +42,30 @@ function inside({ lab }: Struck, place: string, command: string) {
   return run('ip', ['netns', 'exec', `cw-${lab}-${place}`, ...command.split(' ')])
 }
 
+/** How many entries of connection tracking the node has, and how many it can have. */
+function tracked(struck: Struck): [count: number, max: number] {
+  const command = 'sysctl -n net.netfilter.nf_conntrack_count net.netfilter.nf_conntrack_max'
+  const [count = 0, max = 0] = inside(struck, struck.node, command).stdout.split('\n').map(Number)
+  return [count, max]
+}
+
 /** Makes more connections than entries of connection tracking have expired since the table was full. */
-function takeRoom({ lab, pod, peerPod, spec, addrOf }: Struck): void {
+function takeRoom(struck: Struck): void {
+  const { lab, pod, peerPod, spec, addrOf } = struck
+  const [count, max] = tracked(struck)
   const addr = addrOf(peerPod, spec.families === 'ipv6' ? 6 : 4)
-  const script = `for n in {1..500}; do echo x >/dev/udp/${addr}/9; done`
+  const script = `for n in {1..${Math.max(0, max - count) + 200}}; do echo x >/dev/udp/${addr}/9; done`
   run('ip', ['netns', 'exec', `cw-${lab}-${podPlace(pod)}`, 'bash', '-c', script])
+}
+
+/** Whether one of some connections is lost once there is no room left. */
+function losesConnections(struck: Struck): boolean {
+  const { pod, peerPod, spec, addrOf } = struck
+  takeRoom(struck)
+  const addr = addrOf(peerPod, spec.families === 'ipv6' ? 6 : 4)
+  const connect = ['timeout', '1', 'bash', '-c', `exec 3<>/dev/tcp/${addr}/8080`]
+  const netns = `cw-${struck.lab}-${podPlace(pod)}`
+  return Array.from({ length: 20 }).some(() => run('ip', ['netns', 'exec', netns, ...connect]).status !== 0)
 }
 
 const podPlace = (pod: string): string => `pod-default-${pod}`
@@ -188,17 +207,10 @@ export const effects: Readonly<Record<string, Effect>> = {
     },
     fails: (probe, struck) => (crosses(probe, struck) || within(probe, struck) ? undefined : false),
     seen: (struck) => {
-      const { stdout } = inside(
-        struck,
-        struck.node,
-        'sysctl -n net.netfilter.nf_conntrack_count net.netfilter.nf_conntrack_max',
-      )
-      const [count, max] = stdout.split('\n').map(Number) as [number, number]
+      const [count, max] = tracked(struck)
       assert.ok(count > 0.99 * max, `${count} of ${max} entries`)
-      assert.ok(
-        struck.probes.some((probe) => !probe.isFine && crosses(probe, struck)),
-        'new connections are lost',
-      )
+      const isLost = struck.probes.some((probe) => !probe.isFine && crosses(probe, struck)) || losesConnections(struck)
+      assert.ok(isLost, 'new connections are lost')
     },
   },
   'ip-forward-fight': { fails: (probe, struck) => (crosses(probe, struck) ? undefined : false) },

@@ -1,7 +1,7 @@
 // Probes of another node, on the real kernel: breaks of a way, and packets that are too large for it, are found within seconds, and no longer than
 // they last.
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import { type Clock, systemClock } from '#/cluster/clock.ts'
@@ -185,13 +185,8 @@ test('a firewall that refuses echo requests alone breaks nothing', async () => {
   assert.ok(ways.every(({ state }) => state === 'unknown'))
 })
 
-test('a firewall that refuses echo requests and TCP breaks nothing while packets of pods come', async () => {
-  using scene = new Scene()
-  const { host, peer } = scene
-  await using probing = scene.probing()
-  probing.start()
-  await until(() => statesOf(probing).join() === allOk.join(), 'all answers')
-  // what comes from gateways of the other node is of the tunnel, or of its own probes
+/** Datagrams from the gateways of the other node, as its own probes and packets of its pods go. */
+function talkFrom(peer: TestNetns): readonly ChildProcess[] {
   const talk = (family: Family): string =>
     `import socket, time
 s = socket.socket(socket.AF_INET${family === 6 ? '6' : ''}, socket.SOCK_DGRAM)
@@ -199,7 +194,32 @@ s.bind(('${gateways[family]}', 0))
 while True:
   s.sendto(b'x', ('${ownGateways[family]}', 9))
   time.sleep(0.05)`
-  const talkers = families.map((family) => spawn('ip', ['netns', 'exec', peer.name, 'python3', '-c', talk(family)]))
+  return families.map((family) => spawn('ip', ['netns', 'exec', peer.name, 'python3', '-c', talk(family)]))
+}
+
+test('frames for the MAC of somebody else are no packets that come', async () => {
+  using scene = new Scene()
+  await using probing = scene.probing()
+  probing.start()
+  await until(() => statesOf(probing).join() === allOk.join(), 'all answers')
+  const talkers = talkFrom(scene.peer)
+  try {
+    const wrong = 'lladdr 02:00:5e:00:53:01 nud permanent dev a'
+    scene.router.sh(`ip neigh replace ${own[4]} ${wrong}; ip -6 neigh replace ${own[6]} ${wrong}`)
+    await until(() => probing.problems.length > 0, 'the way is broken')
+    assert.match(textsOf(probing), /^CW1306 node\/node-2: node-2: no answer at all/)
+  } finally {
+    for (const talker of talkers) talker.kill('SIGKILL')
+  }
+})
+
+test('a firewall that refuses echo requests and TCP breaks nothing while packets of pods come', async () => {
+  using scene = new Scene()
+  const { host, peer } = scene
+  await using probing = scene.probing()
+  probing.start()
+  await until(() => statesOf(probing).join() === allOk.join(), 'all answers')
+  const talkers = talkFrom(peer)
   try {
     const rules = `nft 'add table inet t; add chain inet t in { type filter hook input priority 0; policy drop; }
       add rule inet t in icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept'`

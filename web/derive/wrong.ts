@@ -39,20 +39,12 @@ function toldByAgents(nodes: ReadonlyMap<string, NodeRow>): Map<string, Wrong> {
   return found
 }
 
-/** What a text names as "CODE OBJECT:". An object may hold spaces and colons, as addresses do: each colon may be the one behind it. */
-function namedIn(text: string): string[] {
-  return [...text.matchAll(/CW\d+ /g)].flatMap(({ index }) => {
-    const rest = text.slice(index)
-    return [...rest.matchAll(/:/g)].map((colon) => rest.slice(0, colon.index))
-  })
-}
-
-/** What doctor has found already, or what follows from that: codes with objects. Of thousands of nodes as many may tell as much. */
-function explainedBy(findings: readonly Finding[]): ReadonlySet<string> {
+/** What doctor has found, and what follows from that. */
+function explainedBy(findings: readonly Finding[]): Set<string> {
   return new Set(
-    findings.flatMap(({ code, objects, consequences }) => [
+    findings.flatMap(({ code, objects, explains }) => [
       ...objects.map((object) => idOf({ code, object })),
-      ...consequences.flatMap(namedIn),
+      ...explains.map(idOf),
     ]),
   )
 }

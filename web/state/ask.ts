@@ -4,10 +4,7 @@ import { type Refusal } from '#/ui/contract.ts'
 
 const key = 'causeway-token'
 
-/**
- * The token comes in the fragment, which no server is sent, and leaves the address bar at once: addresses are copied into tickets. Returns whether
- * there was one.
- */
+/** Whether there was one. The token comes in the fragment, which no server is sent, and leaves the address bar at once: addresses are copied into tickets. */
 export function takeToken(): boolean {
   const token = /^#token=([\w-]+)/.exec(location.hash)?.[1]
   if (token === undefined) return false

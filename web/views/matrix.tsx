@@ -151,7 +151,7 @@ export function MatrixView({
       <h1 tabIndex={-1}>Pairs of nodes</h1>
       <p class="lead">
         What each {isGrouped ? 'group of nodes' : 'node'} of a row sees of its ways to {isGrouped ? 'those' : 'that'} of
-        a column. Each node probes at most eight others, every second; a pair opens to how packets cross.
+        a column. Each node probes some eight others all the time; a pair opens to how packets cross.
         {!isGrouped && nodes.size > mostNodes && (
           <>
             {' '}

@@ -5,6 +5,7 @@ import { type PeersReport } from '#/api/schemas/peers.ts'
 import { type AgentStatus } from '#/api/schemas/status.ts'
 import { problem } from '#/model/problems.ts'
 import { type ProblemCode } from '#/model/problem-catalogue.ts'
+import { type Sighting } from '#/trace/types.ts'
 import { type Verdict } from '#/trace/verdict.ts'
 import { type FollowedPacket, type NodeAnswers } from '../types.ts'
 
@@ -165,4 +166,21 @@ export function withPeers(
     const ways = others.map((to) => wayOf(each.node, to, of(each.node, to)))
     return { ...each, peers: { node: each.node, isOn: true, others: others.length, ways } }
   })
+}
+
+type DropPlace = { readonly node: string; readonly device?: string; readonly pod?: string }
+
+/** What a kernel tells of a packet that it dropped: where, and why in its own words, where it has some. */
+export function dropAt(place: DropPlace, reason?: string, name = 'f'): Sighting {
+  return {
+    ...place,
+    place: 'drop',
+    role: 'probe',
+    timeMs: 1,
+    lengthBytes: 1,
+    skb: '',
+    bytes: '',
+    startsAt: 'link',
+    ...(reason !== undefined && { drop: { reason, function: name } }),
+  }
 }
