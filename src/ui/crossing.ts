@@ -51,9 +51,7 @@ export function matrixNodes(
   rows: readonly { readonly name: string; readonly state: string; readonly problems: readonly unknown[] }[],
 ): Pick<Matrix, 'nodes' | 'left'> {
   const isWell = ({ state, problems }: (typeof rows)[number]): boolean => state === 'ready' && problems.length === 0
-  const sorted = rows.toSorted(
-    (a, b) => Number(isWell(a)) - Number(isWell(b)) || byNumberedName(a.name, b.name),
-  )
+  const sorted = rows.toSorted((a, b) => Number(isWell(a)) - Number(isWell(b)) || byNumberedName(a.name, b.name))
   const nodes = sorted.slice(0, mostInMatrix).map(({ name }) => name)
   return {
     nodes: nodes.toSorted(byNumberedName),

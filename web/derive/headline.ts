@@ -71,7 +71,8 @@ function outcomeOf(rows: readonly NodeRow[], pairs: readonly Pair[], wrong: read
   const isAsProbed = !wrong.some(({ by }) => by === 'doctor')
   const where = isEverywhere ? 'everywhere' : `between ${crossing} of them`
   const crosses = crossing > 0 && isAsProbed ? `, packets cross ${where}` : ''
-  if (wrong.length > 0) return ['unknown', `${nodes}${crosses || ', ready'}; ${plural(wrong.length, 'thing')} to see to`]
+  if (wrong.length > 0)
+    return ['unknown', `${nodes}${crosses || ', ready'}; ${plural(wrong.length, 'thing')} to see to`]
   const tone = rows.length < 2 || isEverywhere ? 'good' : 'none'
   return [tone, `${nodes}${crosses || ', ready'}`]
 }

@@ -3,6 +3,7 @@ import { groupByCause } from '#/lib/causes.ts'
 import { type Finding } from '#/doctor/types.ts'
 import { type NodeRow } from '#/ui/contract.ts'
 import { type State } from '../state/state.ts'
+import { plural, type Tone } from './words.ts'
 
 export type Wrong = Pick<Finding, 'code' | 'object' | 'message' | 'how' | 'remedy' | 'consequences'> & {
   /** The nodes that tell of it, or at which it is. */
@@ -38,12 +39,21 @@ function toldByAgents(nodes: ReadonlyMap<string, NodeRow>): Map<string, Wrong> {
   return found
 }
 
-/** Whether doctor has found it already, or what it follows from. */
-function isExplained({ code, object }: Wrong, findings: readonly Finding[]): boolean {
-  return findings.some(
-    (finding) =>
-      (finding.code === code && finding.objects.includes(object)) ||
-      finding.consequences.some((text) => text.includes(`${code} ${object}:`)),
+/** What a text names as "CODE OBJECT:". An object may hold spaces and colons, as addresses do: each colon may be the one behind it. */
+function namedIn(text: string): string[] {
+  return [...text.matchAll(/CW\d+ /g)].flatMap(({ index }) => {
+    const rest = text.slice(index)
+    return [...rest.matchAll(/:/g)].map((colon) => rest.slice(0, colon.index))
+  })
+}
+
+/** What doctor has found already, or what follows from that: codes with objects. Of thousands of nodes as many may tell as much. */
+function explainedBy(findings: readonly Finding[]): ReadonlySet<string> {
+  return new Set(
+    findings.flatMap(({ code, objects, consequences }) => [
+      ...objects.map((object) => idOf({ code, object })),
+      ...consequences.flatMap(namedIn),
+    ]),
   )
 }
 
@@ -74,11 +84,28 @@ function alike(told: readonly Wrong[]): Wrong[] {
 /** Causes first, in doctor's order; then what no finding explains, what most nodes tell first. */
 export function wrongOf({ nodes, doctor }: Pick<State, 'nodes' | 'doctor'>): Wrong[] {
   const findings = doctor?.report?.findings ?? []
-  const told = [...toldByAgents(nodes).values()].filter((each) => !isExplained(each, findings))
+  const explained = explainedBy(findings)
+  const told = [...toldByAgents(nodes).values()].filter((each) => !explained.has(idOf(each)))
   return [
     ...findings.map((finding): Wrong => ({ ...finding, others: [], by: 'doctor' })),
     ...alike(told).sort((a, b) => b.nodes.length - a.nodes.length || (idOf(a) < idOf(b) ? -1 : 1)),
   ]
+}
+
+/** What is said of a finding that nobody tells of: it is gone only where all were asked who could tell of it. */
+export function absenceOf({ link, failure, nodes, doctor }: State): { readonly tone: Tone; readonly text: string } {
+  if (link === 'connecting' || nodes.size === 0) return { tone: 'none', text: 'Asking the nodes…' }
+  const untold = [...nodes.values()].filter(({ state }) => state === 'silent' || state === 'unknown').length
+  const gap =
+    link !== 'live' || failure !== undefined
+      ? 'there is no news now'
+      : untold > 0
+        ? `${plural(untold, 'node')} did not answer`
+        : doctor?.state !== 'done'
+          ? 'doctor has not looked'
+          : undefined
+  if (gap === undefined) return { tone: 'good', text: 'Nobody tells of this now.' }
+  return { tone: 'none', text: `Nobody who answered tells of this, but ${gap}.` }
 }
 
 /** What concerns one node. */

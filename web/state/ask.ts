@@ -4,12 +4,16 @@ import { type Refusal } from '#/ui/contract.ts'
 
 const key = 'causeway-token'
 
-/** The token comes in the fragment, which no server is sent, and leaves the address bar at once: addresses are copied into tickets. */
-export function takeToken(): void {
+/**
+ * The token comes in the fragment, which no server is sent, and leaves the address bar at once: addresses are copied into tickets. Returns whether
+ * there was one.
+ */
+export function takeToken(): boolean {
   const token = /^#token=([\w-]+)/.exec(location.hash)?.[1]
-  if (token === undefined) return
+  if (token === undefined) return false
   sessionStorage.setItem(key, token)
   history.replaceState(null, '', `${location.pathname}#/`)
+  return true
 }
 
 /** What the command answered in place of what was asked for. */
