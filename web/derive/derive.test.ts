@@ -7,7 +7,7 @@ import { headlineOf } from './headline.ts'
 import { cellKey, cellOf, groupCells, groupsOf, mostNodes } from './matrix.ts'
 import { pairsOf } from './pairs.ts'
 import { hullOf, ringOf } from './ring.ts'
-import { wrongAt, wrongOf } from './wrong.ts'
+import { absenceOf, wrongAt, wrongOf } from './wrong.ts'
 
 const pair = (to: string, state: ProbedPair['state'] = 'ok'): ProbedPair => ({
   to,
@@ -183,10 +183,31 @@ test('a problem that several nodes tell is one, and none that doctor has explain
       ['CW1', 'agents'],
     ],
   )
+  const address = nodesOf(row('a', { problems: [problem('CW2', 'route/fd00::/64 of node/b')] }))
+  const [finding] = report.findings
+  const consequences = ['node a: CW2 route/fd00::/64 of node/b: m: n']
+  const explaining = { ...report, findings: [{ ...finding!, consequences }] }
+  assert.equal(wrongOf({ nodes: address, doctor: { state: 'done', atMs: 1, report: explaining } }).length, 1)
   assert.deepEqual(
     wrongAt(wrong, 'b').map(({ code }) => code),
     ['CW7002'],
   )
+})
+
+test('a finding is gone only where everybody was asked who could tell of it', () => {
+  const state = { link: 'live', source: '', version: '', rounds: 1, nodes: nodesOf(row('a'), row('b')) } as const
+  const doctor = { state: 'done', atMs: 1 } as const
+  const told = (more: object): string[] => Object.values(absenceOf({ ...state, doctor, ...more }))
+  assert.deepEqual(told({}), ['good', 'Nobody tells of this now.'])
+  assert.deepEqual(told({ link: 'connecting' }), ['none', 'Asking the nodes…'])
+  for (const [more, why] of [
+    [{ link: 'lost' }, 'there is no news now'],
+    [{ failure: 'no' }, 'there is no news now'],
+    [{ nodes: nodesOf(row('a', { state: 'silent' }), row('b')) }, '1 node did not answer'],
+    [{ doctor: undefined }, 'doctor has not looked'],
+    [{ doctor: { state: 'failed', atMs: 1 } }, 'doctor has not looked'],
+  ] as const)
+    assert.deepEqual(told(more), ['none', `Nobody who answered tells of this, but ${why}.`])
 })
 
 test('many nodes are told by groups that hold each of them once, none too large for a table', () => {

@@ -4,7 +4,9 @@ import { type PageTrace } from '#/trace/page/input.ts'
 import { receivingLayers, sendingLayers } from './layers.ts'
 import { traceTicket, wrongTicket } from './ticket.ts'
 
-const where = { source: 'lab default', version: '0.1.0', askedMs: Date.UTC(2026, 10, 30, 2, 14, 5) }
+const foundMs = Date.UTC(2026, 10, 30, 2, 14, 5)
+const doctor = { state: 'done', atMs: foundMs, reportMs: foundMs } as const
+const where = { source: 'lab default', version: '0.1.0', askedMs: foundMs + 3_600_000, doctor }
 
 test('a finding as a ticket reads alone', () => {
   const wrong = {

@@ -6,18 +6,18 @@ import { type Hop } from '#/trace/way.ts'
 import { type State } from '../state/state.ts'
 import { type Wrong } from './wrong.ts'
 
-type Where = Pick<State, 'source' | 'version' | 'askedMs'>
+type Where = Pick<State, 'source' | 'version' | 'askedMs' | 'doctor'>
 
 const timeText = (ms: number | undefined): string =>
   ms === undefined || Number.isNaN(new Date(ms).getTime())
     ? ''
     : `${new Date(ms).toISOString().slice(0, 19).replace('T', ' ')} UTC`
 
-const footer = ({ source, version }: Where, ms: number | undefined): string =>
+const footer = ({ source, version }: Pick<Where, 'source' | 'version'>, ms: number | undefined): string =>
   [source, `causeway ${version}`, timeText(ms)].filter(Boolean).join(', ')
 
 export function wrongTicket(
-  { code, objects, message, how, remedy, nodes, consequences, others }: Wrong,
+  { code, objects, message, how, remedy, nodes, consequences, others, by }: Wrong,
   where: Where,
 ): string {
   return [
@@ -29,7 +29,8 @@ export function wrongTicket(
     ...(others.length === 0 ? [] : ['', 'The same of others:', ...others.map((text) => `- ${text}`)]),
     ...(consequences.length === 0 ? [] : ['', 'What follows from it:', ...consequences.map((text) => `- ${text}`)]),
     '',
-    footer(where, where.askedMs),
+    // doctor looks less often than nodes are asked
+    footer(where, by === 'doctor' ? where.doctor?.reportMs : where.askedMs),
   ].join('\n')
 }
 

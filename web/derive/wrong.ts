@@ -3,6 +3,7 @@ import { groupByCause } from '#/lib/causes.ts'
 import { type Finding } from '#/doctor/types.ts'
 import { type NodeRow } from '#/ui/contract.ts'
 import { type State } from '../state/state.ts'
+import { plural, type Tone } from './words.ts'
 
 export type Wrong = Pick<Finding, 'code' | 'object' | 'message' | 'how' | 'remedy' | 'consequences'> & {
   /** The nodes that tell of it, or at which it is. */
@@ -81,6 +82,22 @@ export function wrongOf({ nodes, doctor }: Pick<State, 'nodes' | 'doctor'>): Wro
     ...findings.map((finding): Wrong => ({ ...finding, others: [], by: 'doctor' })),
     ...alike(told).sort((a, b) => b.nodes.length - a.nodes.length || (idOf(a) < idOf(b) ? -1 : 1)),
   ]
+}
+
+/** What is said of a finding that nobody tells of: it is gone only where all were asked who could tell of it. */
+export function absenceOf({ link, failure, nodes, doctor }: State): { readonly tone: Tone; readonly text: string } {
+  if (link === 'connecting' || nodes.size === 0) return { tone: 'none', text: 'Asking the nodes…' }
+  const untold = [...nodes.values()].filter(({ state }) => state === 'silent' || state === 'unknown').length
+  const gap =
+    link !== 'live' || failure !== undefined
+      ? 'there is no news now'
+      : untold > 0
+        ? `${plural(untold, 'node')} did not answer`
+        : doctor?.state !== 'done'
+          ? 'doctor has not looked'
+          : undefined
+  if (gap === undefined) return { tone: 'good', text: 'Nobody tells of this now.' }
+  return { tone: 'none', text: `Nobody who answered tells of this, but ${gap}.` }
 }
 
 /** What concerns one node. */

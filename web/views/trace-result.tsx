@@ -9,6 +9,18 @@ import { traceTicket } from '../derive/ticket.ts'
 import { type State } from '../state/state.ts'
 import { Copy } from '../parts/copy.tsx'
 
+/** A place that is named within the trace is gone to; the address is that of a view, and stays. */
+function follow(event: MouseEvent, root: HTMLElement): void {
+  const link = (event.target as Element).closest<HTMLAnchorElement>('a[href^="#"]')
+  if (link === null) return
+  event.preventDefault()
+  const place = root.querySelector<HTMLElement>(`#${CSS.escape(link.hash.slice(1))}`)
+  if (place === null) return
+  place.tabIndex = -1
+  place.scrollIntoView({ block: 'nearest' })
+  place.focus({ preventScroll: true })
+}
+
 export function TraceResult({ trace, state }: { trace: PageTrace; state: State }): JSX.Element {
   const ref = useRef<HTMLDivElement>(null)
   const heading = useRef<HTMLParagraphElement>(null)
@@ -34,7 +46,11 @@ export function TraceResult({ trace, state }: { trace: PageTrace; state: State }
         <time>{whenText(trace)}</time>
         <Copy label="Copy as a ticket" what="this trace" text={() => traceTicket(trace, state)} />
       </p>
-      <div ref={ref} dangerouslySetInnerHTML={{ __html: parts.main.text }} />
+      <div
+        ref={ref}
+        onClick={(event) => follow(event, event.currentTarget)}
+        dangerouslySetInnerHTML={{ __html: parts.main.text }}
+      />
     </section>
   )
 }

@@ -6,7 +6,7 @@ import { type State } from '../state/state.ts'
 import { to } from '../state/route.ts'
 import { capital, clockText, plural } from '../derive/words.ts'
 import { wrongTicket } from '../derive/ticket.ts'
-import { type Wrong } from '../derive/wrong.ts'
+import { absenceOf, type Wrong } from '../derive/wrong.ts'
 import { Ago, NodeLink, NodeLinks, Sign } from '../parts/basics.tsx'
 import { Copy } from '../parts/copy.tsx'
 
@@ -190,14 +190,15 @@ export function FindingView({
   code: string
   object: string
 }): JSX.Element {
+  const absence = absenceOf(state)
   return (
     <>
       <h1 tabIndex={-1}>
         {code} <small>{object}</small>
       </h1>
       {wrong === undefined ? (
-        <p class="gone good">
-          <Sign /> Nobody tells of this now. docs/problems.md explains {code}.
+        <p class={`gone ${absence.tone}`}>
+          <Sign /> {absence.text} docs/problems.md explains {code}.
         </p>
       ) : (
         <WrongCard wrong={wrong} state={state} isOpen />
