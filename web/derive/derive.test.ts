@@ -183,11 +183,6 @@ test('a problem that several nodes tell is one, and none that doctor has explain
       ['CW1', 'agents'],
     ],
   )
-  const address = nodesOf(row('a', { problems: [problem('CW2', 'route/fd00::/64 of node/b')] }))
-  const [finding] = report.findings
-  const consequences = ['node a: CW2 route/fd00::/64 of node/b: m: n']
-  const explaining = { ...report, findings: [{ ...finding!, consequences }] }
-  assert.equal(wrongOf({ nodes: address, doctor: { state: 'done', atMs: 1, report: explaining } }).length, 1)
   assert.deepEqual(
     wrongAt(wrong, 'b').map(({ code }) => code),
     ['CW7002'],
