@@ -7,6 +7,21 @@ import { healthyReport } from './testing/served.ts'
 
 type Run = { readonly finish: (report?: DoctorReport) => void; readonly fail: (error: Error) => void }
 
+const findings: DoctorReport['findings'] = [
+  {
+    code: 'CW7003',
+    object: 'node/a',
+    objects: ['node/a'],
+    message: 'm',
+    how: 'h',
+    remedy: 'r',
+    nodes: ['a'],
+    consequences: [],
+    explains: [],
+    lost: [],
+  },
+]
+
 class Scene implements Disposable {
   readonly runs: Run[] = []
   readonly diagnoses = new Diagnoses({
@@ -16,12 +31,15 @@ class Scene implements Disposable {
       return promise
     },
     onChange: () => {},
-    settleMs: 20,
-    leastPauseMs: 80,
+    waits: { settleMs: 20, pauseMs: 80, wrongMs: 120, wellMs: 1_000, timesTook: 0 },
   })
 
-  async finish(): Promise<void> {
-    this.runs.at(-1)!.finish()
+  tell(troubles: string, nodes = 3): void {
+    this.diagnoses.notice({ nodes, troubles })
+  }
+
+  async finish(report?: DoctorReport): Promise<void> {
+    this.runs.at(-1)!.finish(report)
     await sleep(1)
   }
 
@@ -34,23 +52,23 @@ test('it is made when somebody begins to look, and again when what is wrong has 
   using scene = new Scene()
   const { diagnoses, runs } = scene
   assert.equal(diagnoses.state, undefined)
-  diagnoses.notice('')
+  scene.tell('')
   await sleep(5)
   assert.equal(diagnoses.state!.state, 'running')
   await scene.finish()
   assert.deepEqual([diagnoses.state!.state, diagnoses.state!.report], ['done', healthyReport])
-  diagnoses.notice('')
+  scene.tell('')
   await sleep(150)
   assert.equal(runs.length, 1)
-  diagnoses.notice('a')
+  scene.tell('a')
   await sleep(5)
-  diagnoses.notice('b')
+  scene.tell('b')
   assert.equal(runs.length, 1, 'others are about to tell of it')
   await sleep(40)
   assert.equal(runs.length, 2)
   // what it began with was b
   await scene.finish()
-  diagnoses.notice('b')
+  scene.tell('b')
   await sleep(150)
   assert.equal(runs.length, 2)
 })
@@ -58,10 +76,10 @@ test('it is made when somebody begins to look, and again when what is wrong has 
 test('two that nobody asked for have a pause between them, and who asks does not wait for it', async () => {
   using scene = new Scene()
   const { diagnoses, runs } = scene
-  diagnoses.notice('')
+  scene.tell('')
   await sleep(5)
   await scene.finish()
-  diagnoses.notice('a')
+  scene.tell('a')
   await sleep(40)
   assert.equal(runs.length, 1)
   diagnoses.ask()
@@ -94,16 +112,70 @@ test('one that fails says why, and the last one that did not stays', async () =>
 test('nobody looks, nothing begins; who looks again sees what is wrong then', async () => {
   using scene = new Scene()
   const { diagnoses, runs } = scene
-  diagnoses.notice('a')
+  scene.tell('a')
   diagnoses.notice(undefined)
   await sleep(30)
   assert.equal(runs.length, 0)
-  diagnoses.notice('a')
+  scene.tell('a')
   await sleep(5)
   await scene.finish()
   diagnoses.notice(undefined)
   await sleep(100)
-  diagnoses.notice('a')
+  scene.tell('a')
   await sleep(5)
+  assert.equal(runs.length, 2)
+})
+
+test('what doctor alone has found is looked at again while a page is open, though agents tell nothing new', async () => {
+  using scene = new Scene()
+  const { diagnoses, runs } = scene
+  scene.tell('')
+  await sleep(5)
+  await scene.finish({ ...healthyReport, findings })
+  scene.tell('')
+  await sleep(60)
+  assert.equal(runs.length, 1)
+  await sleep(100)
+  assert.equal(runs.length, 2)
+  // one that fails leaves the finding
+  runs.at(-1)!.fail(new Error('no'))
+  await sleep(160)
+  assert.equal(runs.length, 3)
+  await scene.finish()
+  await sleep(200)
+  assert.equal(runs.length, 3, 'nothing is wrong any more')
+  diagnoses.ask()
+  await scene.finish({ ...healthyReport, findings })
+  diagnoses.notice(undefined)
+  await sleep(200)
+  assert.equal(runs.length, 4, 'no page is open')
+})
+
+test('a trace that is lost has doctor look', async () => {
+  using scene = new Scene()
+  const { diagnoses, runs } = scene
+  scene.tell('')
+  await sleep(5)
+  diagnoses.noteLoss()
+  await scene.finish()
+  await sleep(40)
+  assert.equal(runs.length, 1)
+  await sleep(80)
+  assert.equal(runs.length, 2, 'the first one may have looked before')
+  await scene.finish()
+  await sleep(150)
+  assert.equal(runs.length, 2)
+})
+
+test('a large cluster is examined when somebody asks, and then as long as something is wrong there', async () => {
+  using scene = new Scene()
+  const { diagnoses, runs } = scene
+  scene.tell('', 2_000)
+  diagnoses.noteLoss()
+  await sleep(100)
+  assert.equal(runs.length, 0)
+  diagnoses.ask()
+  await scene.finish({ ...healthyReport, findings })
+  await sleep(160)
   assert.equal(runs.length, 2)
 })

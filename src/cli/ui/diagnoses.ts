@@ -1,20 +1,17 @@
-// The diagnosis that the page shows: made when somebody begins to look, when what is wrong has changed, and when somebody asks for it; one at a time.
+// The diagnosis that the page shows: made when somebody begins to look, when what is wrong may have changed (next-look.ts), and when somebody asks for
+// it; one at a time.
 import { messageOf } from '#/lib/log.ts'
 import { type DoctorReport, type DoctorState } from '#/ui/contract.ts'
-
-/** What breaks is told by several nodes within some seconds: so long is waited for the rest. */
-const settleMs = 3_000
-/** Between the end of a diagnosis and the next one that nobody asked for. */
-const leastPauseMs = 15_000
-/** A larger cluster is examined only when somebody asks: all nodes tell what their kernels have, which takes half a minute. */
-export const mostUnaskedNodes = 200
+import { type Looked, nextLookMs, usualWaits, type Waits } from './next-look.ts'
 
 export type DiagnosesDeps = {
   readonly examine: () => Promise<DoctorReport>
   readonly onChange: () => void
-  readonly settleMs?: number
-  readonly leastPauseMs?: number
+  readonly waits?: Waits
 }
+
+/** What agents tell by themselves. */
+export type Told = { readonly nodes: number; readonly troubles: string }
 
 export class Diagnoses implements Disposable {
   readonly #deps: DiagnosesDeps
@@ -23,10 +20,12 @@ export class Diagnoses implements Disposable {
   /** Asked for while one runs, which may have looked already. */
   #isAskedAgain = false
   #timer: NodeJS.Timeout | undefined
-  #endedMs = -Infinity
-  #now: string | undefined
+  #now: Told | undefined
   /** The troubles that the last one began with. */
   #troubles: string | undefined
+  #changedMs: number | undefined
+  #lostMs: number | undefined
+  #looked: Looked | undefined
   #isOver = false
 
   constructor(deps: DiagnosesDeps) {
@@ -45,31 +44,46 @@ export class Diagnoses implements Disposable {
   }
 
   /** What is wrong now, as nodes tell by themselves; undefined: nobody looks. */
-  notice(troubles: string | undefined): void {
-    this.#now = troubles
-    if (troubles === undefined) {
-      this.#stopWaiting()
+  notice(told: Told | undefined): void {
+    this.#now = told
+    if (told === undefined) {
       // who looks next is to see what is wrong then
       this.#troubles = undefined
-    } else if (!this.#isRunning && this.#timer === undefined && troubles !== this.#troubles) this.#startLater()
+      this.#forgetNews()
+    } else if (this.#troubles !== undefined && told.troubles !== this.#troubles) this.#changedMs ??= performance.now()
+    this.#plan()
   }
 
-  #startLater(): void {
-    const { settleMs: settle = settleMs, leastPauseMs: pause = leastPauseMs } = this.#deps
-    const leastMs = this.#troubles === undefined ? 0 : settle
-    const waitMs = Math.max(leastMs, this.#endedMs + pause - performance.now())
-    this.#timer = setTimeout(() => this.#start(), waitMs)
+  /** A trace of a page was lost. */
+  noteLoss(): void {
+    this.#lostMs ??= performance.now()
+    this.#plan()
   }
 
-  #stopWaiting(): void {
+  #forgetNews(): void {
+    this.#changedMs = undefined
+    this.#lostMs = undefined
+  }
+
+  #plan(): void {
     clearTimeout(this.#timer)
-    this.#timer = undefined
+    if (this.#now === undefined || this.#isRunning || this.#isOver) return
+    const looks = {
+      nodes: this.#now.nodes,
+      isFirst: this.#troubles === undefined,
+      ...(this.#changedMs !== undefined && { changedMs: this.#changedMs }),
+      ...(this.#lostMs !== undefined && { lostMs: this.#lostMs }),
+      ...(this.#looked && { looked: this.#looked }),
+    }
+    const atMs = nextLookMs(looks, this.#deps.waits ?? usualWaits)
+    if (atMs !== Infinity) this.#timer = setTimeout(() => this.#start(), Math.max(0, atMs - performance.now()))
   }
 
   #start(): void {
     if (this.#isOver) return
-    this.#stopWaiting()
-    this.#troubles = this.#now
+    clearTimeout(this.#timer)
+    this.#troubles = this.#now?.troubles
+    this.#forgetNews()
     void this.#run()
   }
 
@@ -82,6 +96,7 @@ export class Diagnoses implements Disposable {
   }
 
   async #run(): Promise<void> {
+    const startMs = performance.now()
     this.#isRunning = true
     this.#set({ state: 'running' })
     try {
@@ -91,14 +106,23 @@ export class Diagnoses implements Disposable {
       this.#set({ state: 'failed', message: messageOf(error) })
     }
     this.#isRunning = false
-    this.#endedMs = performance.now()
-    if (!this.#isAskedAgain) return
-    this.#isAskedAgain = false
-    this.#start()
+    const endedMs = performance.now()
+    this.#looked = { endedMs, tookMs: endedMs - startMs, outcome: this.#outcome }
+    if (this.#isAskedAgain) {
+      this.#isAskedAgain = false
+      this.#start()
+    } else this.#plan()
+  }
+
+  /** Findings that were left by an earlier one are shown as wrong now, too. */
+  get #outcome(): Looked['outcome'] {
+    const { state, report } = this.#state ?? {}
+    if (report !== undefined && report.findings.length > 0) return 'wrong'
+    return state === 'failed' ? 'failed' : 'well'
   }
 
   [Symbol.dispose](): void {
     this.#isOver = true
-    this.#stopWaiting()
+    clearTimeout(this.#timer)
   }
 }

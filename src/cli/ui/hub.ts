@@ -4,7 +4,8 @@ import { type DoctorReport } from '#/ui/contract.ts'
 import { type LiveState } from '#/ui/lines.ts'
 import { Picture } from '#/ui/picture.ts'
 import { AgentPool, type AgentSource } from './agent-pool.ts'
-import { Diagnoses, mostUnaskedNodes } from './diagnoses.ts'
+import { Diagnoses } from './diagnoses.ts'
+import { mostUnaskedNodes } from './next-look.ts'
 import { Poller, type RoundCost } from './poller.ts'
 
 /** What a page is told. `names`: the rows that have changed. */
@@ -91,13 +92,20 @@ export class Hub implements AsyncDisposable {
     this.#diagnoses.ask()
   }
 
+  /** A packet that a page followed was lost: doctor may see why, and what else is. */
+  noteLostTrace(): void {
+    this.#diagnoses.noteLoss()
+  }
+
   #noteRound(askedMs: number, isWhole: boolean): void {
     this.#askedMs = askedMs
     this.#failure = undefined
     this.#isWhole ||= isWhole
     this.#tell({ kind: 'nodes', names: this.picture.takeChanges(), askedMs })
-    const { length } = this.picture.rows
-    if (this.#isWhole && length <= mostUnaskedNodes) this.#diagnoses.notice(this.picture.troubles)
+    if (!this.#isWhole) return
+    const { length: nodes } = this.picture.rows
+    // those of thousands of nodes are not listed in every round: nothing begins by them
+    this.#diagnoses.notice({ nodes, troubles: nodes <= mostUnaskedNodes ? this.picture.troubles : '' })
   }
 
   #tell(news: News): void {

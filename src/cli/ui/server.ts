@@ -92,6 +92,9 @@ async function readBody(request: IncomingMessage): Promise<unknown> {
   }
 }
 
+/** Of a verdict's status: neither answered, nor taken by a program, nor untold. */
+const isLost = ({ exitStatus }: { readonly exitStatus: number }): boolean => exitStatus === 1
+
 /** Aborts when the client is gone. */
 function goneSignal(response: ServerResponse): AbortSignal {
   const gone = new AbortController()
@@ -262,6 +265,7 @@ export class UiServer implements AsyncDisposable {
       response.writeHead(200, { 'content-type': 'application/x-ndjson; charset=utf-8', 'cache-control': 'no-store' })
     }
     const tell = (line: TraceLine): void => {
+      if (line.kind === 'trace' && isLost(line.trace)) hub.noteLostTrace()
       if (isGone.aborted) return
       begin()
       response.write(`${JSON.stringify(line)}\n`)
