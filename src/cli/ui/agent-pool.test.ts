@@ -74,3 +74,35 @@ test('where they cannot be found the error is told, and they are looked for agai
   await pool.use(() => Promise.resolve())
   await pool[Symbol.asyncDispose]()
 })
+
+test('nobody gets agents that others have had closed meanwhile', async () => {
+  const counts = { used: 0, ofClosed: 0 }
+  const pool = new AgentPool({
+    name: 'test',
+    open: () => {
+      const agents = [...new SimulatedCluster(1).agents]
+      return Promise.resolve({
+        agents,
+        [Symbol.asyncDispose]: () => {
+          agents.length = 0
+          return Promise.resolve()
+        },
+      })
+    },
+    // each is old when the next one asks
+    maxAgeMs: 0,
+    answerMs: 100,
+    leastPauseMs: 10,
+  })
+  const user = async (turns: number): Promise<void> => {
+    for (let turn = 0; turn < turns; turn++) await Promise.resolve()
+    await pool.use(({ length }) => {
+      counts.used++
+      if (length === 0) counts.ofClosed++
+      return Promise.resolve()
+    })
+  }
+  await Promise.all(Array.from({ length: 60 }, (_, turns) => user(turns)))
+  assert.deepEqual(counts, { used: 60, ofClosed: 0 })
+  await pool[Symbol.asyncDispose]()
+})

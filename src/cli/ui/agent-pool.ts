@@ -19,22 +19,22 @@ export type AgentSource = {
 /** When an agent does not answer, another one may have taken its place: they are looked for sooner. */
 const doubtedAgeMs = 10_000
 
-/** Is closed when it is neither used any more nor the newest one. */
+/** Agents that are being looked for, or were found. They are closed when they are neither used, nor waited for, nor the newest ones. */
 class Opened {
-  readonly access: AgentAccess
-  readonly openedMs: number
+  /** Rejects when they cannot be found. */
+  readonly access: Promise<AgentAccess>
   #users = 0
   #isOld = false
 
-  constructor(access: AgentAccess, openedMs: number) {
+  constructor(access: Promise<AgentAccess>) {
     this.access = access
-    this.openedMs = openedMs
   }
 
+  /** Who waits counts as a user from this moment on: else another one could have them closed in between. */
   async use<T>(work: (agents: readonly AgentOfNode[]) => Promise<T>): Promise<T> {
     this.#users++
     try {
-      return await work(this.access.agents)
+      return await work((await this.access).agents)
     } finally {
       this.#users--
       await this.#closeIfDone()
@@ -47,14 +47,15 @@ class Opened {
   }
 
   async #closeIfDone(): Promise<void> {
-    if (this.#isOld && this.#users === 0) await this.access[Symbol.asyncDispose]()
+    if (this.#isOld && this.#users === 0) await (await this.access)[Symbol.asyncDispose]()
   }
 }
 
 export class AgentPool implements AsyncDisposable {
   readonly #source: AgentSource
   #current: Opened | undefined
-  #opening: Promise<Opened> | undefined
+  #currentMs = -Infinity
+  #opening: Opened | undefined
   #isDoubted = false
 
   constructor(source: AgentSource) {
@@ -68,27 +69,35 @@ export class AgentPool implements AsyncDisposable {
 
   /** Rejects when the agents cannot be found. */
   async use<T>(work: (agents: readonly AgentOfNode[]) => Promise<T>): Promise<T> {
-    return await (await this.#fresh()).use(work)
+    return this.#fresh().use(work)
   }
 
-  async #fresh(): Promise<Opened> {
-    const ageMs = performance.now() - (this.#current?.openedMs ?? -Infinity)
+  #fresh(): Opened {
     const mostMs = this.#isDoubted ? Math.min(doubtedAgeMs, this.#source.maxAgeMs) : this.#source.maxAgeMs
-    if (this.#current !== undefined && ageMs < mostMs) return this.#current
-    return await (this.#opening ??= this.#open().finally(() => (this.#opening = undefined)))
+    if (this.#current !== undefined && performance.now() - this.#currentMs < mostMs) return this.#current
+    return (this.#opening ??= this.#begin())
   }
 
-  async #open(): Promise<Opened> {
-    const opened = new Opened(await this.#source.open(), performance.now())
-    const before = this.#current
-    this.#current = opened
-    this.#isDoubted = false
-    await before?.retire()
+  #begin(): Opened {
+    const opened = new Opened(this.#open())
+    opened.access.catch(() => (this.#opening = undefined))
     return opened
   }
 
+  async #open(): Promise<AgentAccess> {
+    const access = await this.#source.open()
+    const before = this.#current
+    this.#current = this.#opening
+    this.#currentMs = performance.now()
+    this.#opening = undefined
+    this.#isDoubted = false
+    // the new ones are there, whatever becomes of the former ones
+    await before?.retire().catch(() => undefined)
+    return access
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#opening?.catch(() => undefined)
+    await this.#opening?.access.catch(() => undefined)
     await this.#current?.retire()
     this.#current = undefined
   }

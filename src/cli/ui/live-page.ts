@@ -10,13 +10,16 @@ const beatMs = 2_000
 /** A page that has read nothing for so long is given up. */
 const stalledMs = 60_000
 
-/** What the page was not told because it did not read. */
-type Missed = { readonly names: Set<string>; isDoctor: boolean; isFailure: boolean }
+/** What the page was not told because it did not read. `isRound`: nodes were asked, which ends a failure also where no row has changed. */
+type Missed = { readonly names: Set<string>; isRound: boolean; isDoctor: boolean; isFailure: boolean }
 
-const nothing = (): Missed => ({ names: new Set(), isDoctor: false, isFailure: false })
+const nothing = (): Missed => ({ names: new Set(), isRound: false, isDoctor: false, isFailure: false })
+
+/** What a page is told of, and by whom. */
+type Source = Pick<Hub, 'picture' | 'state' | 'listen'>
 
 export class LivePage implements Disposable {
-  readonly #hub: Hub
+  readonly #hub: Source
   readonly #response: ServerResponse
   readonly #gzip: Gzip | undefined
   readonly #listening: Disposable
@@ -27,11 +30,11 @@ export class LivePage implements Disposable {
   #isEnded = false
 
   /** `onEnd` is called once, when the page is gone or given up. */
-  static open(hub: Hub, response: ServerResponse, options: { isGzip: boolean; onEnd: () => void }): LivePage {
+  static open(hub: Source, response: ServerResponse, options: { isGzip: boolean; onEnd: () => void }): LivePage {
     return new LivePage(hub, response, options)
   }
 
-  private constructor(hub: Hub, response: ServerResponse, { isGzip, onEnd }: { isGzip: boolean; onEnd: () => void }) {
+  private constructor(hub: Source, response: ServerResponse, { isGzip, onEnd }: { isGzip: boolean; onEnd: () => void }) {
     this.#hub = hub
     this.#response = response
     this.#onEnd = onEnd
@@ -89,8 +92,10 @@ export class LivePage implements Disposable {
   }
 
   #note(news: News): void {
-    if (news.kind === 'nodes') for (const name of news.names) this.#missed.names.add(name)
-    else if (news.kind === 'doctor') this.#missed.isDoctor = true
+    if (news.kind === 'nodes') {
+      this.#missed.isRound = true
+      for (const name of news.names) this.#missed.names.add(name)
+    } else if (news.kind === 'doctor') this.#missed.isDoctor = true
     else this.#missed.isFailure = true
   }
 
@@ -98,10 +103,10 @@ export class LivePage implements Disposable {
   #catchUp(): void {
     if (this.#behindSinceMs === undefined) return
     this.#behindSinceMs = undefined
-    const { names, isDoctor, isFailure } = this.#missed
+    const { names, isRound, isDoctor, isFailure } = this.#missed
     this.#missed = nothing()
     const { askedMs, failure } = this.#hub.state
-    if (names.size > 0 && askedMs !== undefined) this.#write(nodesLine(this.#hub.picture, names, askedMs))
+    if (isRound && askedMs !== undefined) this.#write(nodesLine(this.#hub.picture, names, askedMs))
     if (isDoctor) this.#writeDoctor()
     // one that has ended needs no telling: rows came after it
     if (isFailure && failure !== undefined) this.#write(failureLine(failure))
