@@ -69,8 +69,8 @@ export class Checks implements Disposable {
     const isAlive = await this.#isAnswered(way)
     const isSilent = !alike(way, ofNode).some((each) => each.hasAnsweredSince(way.silentSinceMs))
     const isUnknown = !isAlive && isSilent && !this.#isClosed
-    const isComing = isUnknown && podCIDR !== undefined && (await this.#comes(podCIDR, way.listenMs))
-    way.noteCheck({ isAlive, isComing }, this.#deps.nowMs())
+    const isComing = isUnknown && podCIDR !== undefined && (await this.#comes(podCIDR, way.signs.listenMs))
+    way.signs.noteCheck({ isAlive, isComing }, this.#deps.nowMs())
   }
 
   async #try(way: WayState): Promise<void> {

@@ -76,7 +76,7 @@ test('a tunnel that is broken is told with what is reached all the same, and at 
     [scene.found.lasting.length, scene.found.broken, scene.found.isolation],
     [1, new Set(['node-2']), undefined],
   )
-  scene.sims.get('node-2 pod IPv4')!.way.hear(scene.nowMs)
+  scene.sims.get('node-2 pod IPv4')!.way.signs.hear(scene.nowMs)
   assert.match(scene.told[0]!, /; packets of node-2 arrive here$/)
   assert.ok(scene.states.includes('pod one way'))
 })

@@ -65,7 +65,7 @@ function stateOf(way: WayState, nowMs: number, { isReached, isAnswering, isWide,
   if (way.isInGrace(nowMs) || !way.isDead(nowMs)) return 'unknown'
   // what has never answered may be told not to, by a firewall; a tunnel from which nothing at all comes, though the node is there, is none of these
   const { tunnel } = target
-  const comes = way.isComing(nowMs) || (tunnel !== undefined && isHeard(String(tunnel.dst)))
+  const comes = way.signs.isComing(nowMs) || (tunnel !== undefined && isHeard(String(tunnel.dst)))
   if (answeredMs === undefined && (tunnel === undefined || !isReached || comes || way.isHeard(nowMs))) return 'unknown'
   // packets of its pods come from the node, which does not answer at its address either: so it answers nobody, or the way is broken in the other
   // direction, which that node tells then

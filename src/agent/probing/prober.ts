@@ -136,7 +136,7 @@ export class Prober implements Disposable {
     const nowMs = this.#nowMs
     for (const received of this.#sockets.receive()) {
       if (received.kind === 'probe') {
-        for (const way of this.#ways.values()) if (way.target.dst.equals(received.from)) way.hear(nowMs)
+        for (const way of this.#ways.values()) if (way.target.dst.equals(received.from)) way.signs.hear(nowMs)
         continue
       }
       const asked = this.#asked.get(received.seq)

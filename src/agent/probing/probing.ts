@@ -295,7 +295,7 @@ export class Probing implements AsyncDisposable {
     const nowMs = this.#clock.monotonicMs()
     return [...this.#prober.ways.values()].flatMap((way) => {
       const { target, answeredMs = -Infinity } = way
-      const isLate = answeredMs <= nowMs - roundMs && !way.isComing(nowMs)
+      const isLate = answeredMs <= nowMs - roundMs && !way.signs.isComing(nowMs)
       return target.path === 'pod' && !isLate ? [String(target.dst)] : []
     })
   }

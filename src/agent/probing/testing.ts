@@ -66,7 +66,7 @@ export class SimulatedWay {
       for (const size of ['full', 'small'] as const)
         if (this.way.dueMs(size, this.nowMs) <= this.nowMs + toleranceMs) this.#send(size)
       if (this.way.isCheckDue(this.nowMs))
-        this.way.noteCheck({ isAlive: this.isAlive, isComing: this.isComing }, this.nowMs)
+        this.way.signs.noteCheck({ isAlive: this.isAlive, isComing: this.isComing }, this.nowMs)
       if (this.way.isTryDue(this.nowMs)) this.way.noteTry(this.connects(this.nowMs), this.nowMs)
       if (this.way.isSizesTryDue(this.nowMs)) {
         const [small, full] = (['small', 'full'] as const).map((size) => this.refuses(size, this.nowMs))

@@ -3,6 +3,7 @@ import { leastEchoBytes, usualEchoBytes } from '#/wire/icmp/packet.ts'
 import { type Addr } from '#/lib/addr.ts'
 import { overheadBytes } from '#/plan/overlay.ts'
 import { OtherPackets } from './other-packets.ts'
+import { OtherSigns } from './other-signs.ts'
 import { lostRuns, newTally, note, type Refusal, windowProbes } from './tally.ts'
 import { type Target } from './targets.ts'
 
@@ -37,13 +38,8 @@ const lossyBreakMs = 10_000
 const leastRuns = 3
 /** Of those that were lost in a row, so many count. */
 const mostPerRun = 3
-/** For so many times of its own pace a probe of the other node says that packets come from there: all agents have one pace. */
-const heardTimes = 3.5
-/** After so many small ones in a row that were lost, and then so often, another sign of life is looked for; and for how long one counts. */
+/** After so many small ones in a row that were lost another sign of life is looked for. */
 const checkAfter = 2
-const checkEveryMs = 5_000
-const listenTimes = 1.2
-const aliveMs = 12_000
 /** How long a node may take until its pods' network answers, after it was first asked or has come back. */
 const graceMs = 30_000
 
@@ -51,13 +47,6 @@ const graceMs = 30_000
 export const toleranceMs = 1
 
 type Sent = { readonly atMs: number; readonly size: Size; readonly isExtra: boolean }
-/** What was found of a way on which echo requests have no answer. */
-export type SignsOfLife = {
-  /** Something else was answered. */
-  readonly isAlive: boolean
-  /** Packets of the other node's pods came in. */
-  readonly isComing?: boolean
-}
 
 export type WayPace = {
   /** How often a small probe is sent. */
@@ -74,22 +63,20 @@ export class WayState {
   readonly sizes = { small: newTally(), full: newTally() }
   readonly #open = new Map<number, Sent>()
   #isLossy = false
-  #heardMs = -Infinity
   #answeredMs: number | undefined
   /** When the latest of the small probes that were answered was sent. */
   #arrivedMs = -Infinity
   #lastRttMs = 0
   #isOfMemory = false
-  #checkedMs = -Infinity
-  #aliveMs = -Infinity
-  #comingMs = -Infinity
   readonly others = new OtherPackets()
+  readonly signs: OtherSigns
   #graceUntilMs: number
 
   constructor(target: Target, nowMs: number, { everyMs, countsAll = false }: WayPace) {
     this.target = target
     this.#everyMs = { small: everyMs, full: everyMs * smallPerFull }
     this.#countsAll = countsAll
+    this.signs = new OtherSigns(everyMs)
     this.startedMs = nowMs
     this.#graceUntilMs = nowMs + graceMs
     // not all ways at once: these packets are large
@@ -162,32 +149,15 @@ export class WayState {
     this.sizes.full.refused = { by: 'this node', why }
   }
 
-  /** Takes in what was found since nothing is answered. */
-  noteCheck({ isAlive, isComing = false }: SignsOfLife, nowMs: number): void {
-    this.#checkedMs = nowMs
-    if (isAlive) this.#aliveMs = nowMs
-    if (isComing) this.#comingMs = nowMs
-  }
-
-  /** So long a probe of the other node is waited for: all agents have one pace. */
-  get listenMs(): number {
-    return listenTimes * this.#everyMs.small
-  }
-
-  /** Whether packets of the other node's pods, or of their gateway, come in all the same. */
-  isComing(nowMs: number): boolean {
-    return nowMs - this.#comingMs <= aliveMs + 2 * this.listenMs
-  }
-
   /** Whether it is time to look for another sign of life. */
   isCheckDue(nowMs: number): boolean {
     const { lostInRow } = this.sizes.small
-    return (this.isSilent || lostInRow >= checkAfter) && nowMs - this.#checkedMs >= checkEveryMs
+    return (this.isSilent || lostInRow >= checkAfter) && this.signs.isCheckDue(nowMs)
   }
 
   /** Whether nothing else is answered either. */
   isDead(nowMs: number): boolean {
-    return this.isSilent && this.#checkedMs > this.silentSinceMs && nowMs - this.#aliveMs > aliveMs
+    return this.isSilent && this.signs.isDeadSince(this.silentSinceMs, nowMs)
   }
 
   /** Whether only packets of the full size are lost. */
@@ -220,13 +190,7 @@ export class WayState {
   /** Whether probes of the other node have arrived lately, also since nothing is answered. */
   isHeard(nowMs: number): boolean {
     const { lostInRow, lostSinceMs } = this.sizes.small
-    const isSince = lostInRow === 0 || this.#heardMs - lostSinceMs > lostAfterMs
-    return isSince && nowMs - this.#heardMs < heardTimes * this.#everyMs.small
-  }
-
-  /** Takes note that a probe of the other node arrived. */
-  hear(nowMs: number): void {
-    this.#heardMs = nowMs
+    return this.signs.isHeardSince(lostInRow === 0 ? -Infinity : lostSinceMs + lostAfterMs, nowMs)
   }
 
   /** When a probe of this size is due. */
