@@ -1,4 +1,4 @@
-// Addresses of the page of `causeway ui` in a real browser: which view they are of, and what must not be in them.
+// Addresses of the page of `causeway ui` in a real browser: which view they are of, what must not be in them, and the token that comes by them.
 import assert from 'node:assert/strict'
 import { after, before, suite, test } from 'node:test'
 import { type TraceLine } from '#/ui/contract.ts'
@@ -18,6 +18,29 @@ suite('addresses of the page of causeway ui', { timeout: 60_000 }, () => {
   after(async () => {
     await browser[Symbol.asyncDispose]()
     await ui[Symbol.asyncDispose]()
+  })
+
+  test('the token leaves the address at once, and links to views hold none', async () => {
+    const page = await browser.visit(ui.url())
+    await page.locator('.headline.good').waitFor()
+    assert.equal(new URL(page.url()).hash, '#/')
+    assert.equal(await page.locator('h1').innerText(), '3 nodes, packets cross everywhere')
+    const links = await page.evaluate<string[]>(`[...document.links].map((each) => each.href)`)
+    assert.ok(links.length > 10)
+    assert.ok(!links.some((each) => each.includes('token')))
+    browser.assertQuiet()
+    await page.close()
+  })
+
+  test('without the token of this start it says what to do', async () => {
+    const page = await browser.visit(ui.url('token=other'))
+    await page.getByText('open the address that it printed').waitFor()
+    // in the same tab, where the browser loads nothing by itself
+    await page.goto(ui.url())
+    await page.locator('.headline.good').waitFor()
+    assert.equal(new URL(page.url()).hash, '#/')
+    assert.ok(browser.troubles.splice(0).every((each) => each.includes('401')))
+    await page.close()
   })
 
   test('the address of a command that was started anew works in the tab of the earlier one', async () => {

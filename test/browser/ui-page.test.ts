@@ -80,19 +80,6 @@ suite('the page of causeway ui', { timeout: 180_000 }, () => {
     assert.ok(sum < 60_000, `${sum} bytes`)
   })
 
-  test('the token leaves the address at once, and links to views hold none', async () => {
-    show(rows.allLine(rows.rowsOf(3), rows.healthyDoctor))
-    const page = await browser.visit(ui.url())
-    await page.locator('.headline.good').waitFor()
-    assert.equal(new URL(page.url()).hash, '#/')
-    assert.equal(await textOf(page, 'h1'), '3 nodes, packets cross everywhere')
-    const links = await page.evaluate<string[]>(`[...document.links].map((each) => each.href)`)
-    assert.ok(links.length > 10)
-    assert.ok(!links.some((each) => each.includes('token')))
-    browser.assertQuiet()
-    await page.close()
-  })
-
   test('every view has a form for narrow and wide windows, with one node and with thousands', async () => {
     for (const count of [1, 2, 7, 40, 2000]) {
       show(rows.allLine(count > 6 ? rows.troubledRows(count) : rows.rowsOf(count), rows.brokenDoctor), true)
@@ -303,18 +290,6 @@ suite('the page of causeway ui', { timeout: 180_000 }, () => {
     assert.equal(await page.getByRole('alert').count(), 0)
     // the browser itself tells of each request that nobody answered
     assert.ok(browser.troubles.splice(0).every((each) => /ERR_CONNECTION_REFUSED|ERR_INCOMPLETE|ERR_EMPTY/.test(each)))
-    await page.close()
-  })
-
-  test('without the token of this start it says what to do', async () => {
-    show(rows.allLine(rows.rowsOf(3), rows.healthyDoctor))
-    const page = await browser.visit(ui.url('token=other'))
-    await page.getByText('open the address that it printed').waitFor()
-    // in the same tab, where the browser loads nothing by itself
-    await page.goto(ui.url())
-    await page.locator('.headline.good').waitFor()
-    assert.equal(new URL(page.url()).hash, '#/')
-    assert.ok(browser.troubles.splice(0).every((each) => each.includes('401')))
     await page.close()
   })
 

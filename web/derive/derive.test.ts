@@ -7,6 +7,7 @@ import { headlineOf } from './headline.ts'
 import { cellKey, cellOf, groupCells, groupsOf, mostNodes } from './matrix.ts'
 import { pairsOf } from './pairs.ts'
 import { hullOf, ringOf } from './ring.ts'
+import { doctorText } from './doctor-text.ts'
 import { absenceOf, wrongAt, wrongOf } from './wrong.ts'
 
 const pair = (to: string, state: ProbedPair['state'] = 'ok'): ProbedPair => ({
@@ -113,6 +114,36 @@ test('where doctor finds what is wrong, probes alone do not show that packets cr
   assert.equal(title('agents'), '2 nodes, packets cross everywhere; 1 thing to see to')
 })
 
+test('nodes that are only observed send no probes, and the headline says so', () => {
+  const headline = (...rows: NodeRow[]): object => {
+    const nodes = nodesOf(...rows)
+    const wrong = wrongOf({ nodes })
+    const { tone, title, facts } = headlineOf({ link: 'live', nodes, askedMs: 1 }, [...pairsOf(nodes).values()], wrong)
+    return { tone, title, facts }
+  }
+  const observed = (name: string, more: Partial<NodeRow> = {}): NodeRow => row(name, { observes: 'flannel', ...more })
+  assert.deepEqual(headline(observed('a'), observed('b')), {
+    tone: 'none',
+    title: '2 nodes, observed and not probed',
+    facts: ['4 pods', 'VXLAN', 'flannel'],
+  })
+  assert.deepEqual(headline(observed('a', { problems: [problem('CW1', 'node/a')] })), {
+    tone: 'unknown',
+    title: '1 node, observed and not probed; 1 thing to see to',
+    facts: ['2 pods', 'VXLAN', 'flannel'],
+  })
+  assert.deepEqual(headline(row('a', { pairs: [pair('b')] }), row('b'), observed('c')), {
+    tone: 'none',
+    title: '3 nodes, packets cross between 2 of them',
+    facts: [
+      '6 pods',
+      'VXLAN',
+      'flannel on 1 node, observed and not probed',
+      '1 of 1 probed pair answer, typically in 0.40 ms',
+    ],
+  })
+})
+
 test('nothing is claimed before nodes were asked', () => {
   const told = (more: object): string => headlineOf({ link: 'live', nodes: new Map(), ...more }, [], []).title
   assert.equal(told({}), 'Asking the nodes…')
@@ -201,8 +232,21 @@ test('a finding is gone only where everybody was asked who could tell of it', ()
     [{ nodes: nodesOf(row('a', { state: 'silent' }), row('b')) }, '1 node did not answer'],
     [{ doctor: undefined }, 'doctor has not looked'],
     [{ doctor: { state: 'failed', atMs: 1 } }, 'doctor has not looked'],
+    [{ doctor: { state: 'running', atMs: 1 } }, 'doctor is looking'],
   ] as const)
     assert.deepEqual(told(more), ['none', `Nobody who answered tells of this, but ${why}.`])
+})
+
+test('what doctor found last, and when, is said also while it looks again, and when it could not', () => {
+  const report = { summary: '1 thing is wrong', findings: [], notes: [], nodes: [], packets: [], packetsLeftOut: 0 }
+  const last = { atMs: 9, report: { ...report, exitStatus: 1 }, reportMs: Date.UTC(2026, 10, 30, 2, 14) }
+  assert.equal(doctorText(undefined), 'Doctor has not looked yet.')
+  assert.equal(doctorText({ state: 'running', atMs: 9 }), 'Doctor is looking for causes…')
+  assert.equal(doctorText({ state: 'failed', atMs: 9, message: 'no' }), 'Doctor could not look: no')
+  assert.equal(doctorText({ state: 'done', ...last }), 'Doctor: 1 thing is wrong, 02:14:00 UTC')
+  const until = 'What it found last: 1 thing is wrong, 02:14:00 UTC'
+  assert.equal(doctorText({ state: 'running', ...last }), `Doctor is looking for causes… ${until}`)
+  assert.equal(doctorText({ state: 'failed', message: 'no', ...last }), `Doctor could not look: no. ${until}`)
 })
 
 test('many nodes are told by groups that hold each of them once, none too large for a table', () => {

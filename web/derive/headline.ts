@@ -66,15 +66,16 @@ function outcomeOf(rows: readonly NodeRow[], pairs: readonly Pair[], wrong: read
   const nodes = plural(rows.length, 'node')
   if (inState('unknown').length > 0) return ['none', `${nodes}, ${inState('unknown').length} of them not asked yet`]
   const crossing = crossingNodes(pairs)
+  // an observer of another network sends no probes
+  const isObserved = rows.every(({ observes }) => observes !== undefined)
   const isEverywhere = crossing === rows.length && pairs.every(({ state }) => state === 'ok')
   // probes do not go all the ways that doctor's packets go
   const isAsProbed = !wrong.some(({ by }) => by === 'doctor')
   const where = isEverywhere ? 'everywhere' : `between ${crossing} of them`
-  const crosses = crossing > 0 && isAsProbed ? `, packets cross ${where}` : ''
-  if (wrong.length > 0)
-    return ['unknown', `${nodes}${crosses || ', ready'}; ${plural(wrong.length, 'thing')} to see to`]
-  const tone = rows.length < 2 || isEverywhere ? 'good' : 'none'
-  return [tone, `${nodes}${crosses || ', ready'}`]
+  const crosses = crossing > 0 && isAsProbed ? `packets cross ${where}` : ''
+  const title = `${nodes}, ${isObserved ? 'observed and not probed' : crosses || 'ready'}`
+  if (wrong.length > 0) return ['unknown', `${title}; ${plural(wrong.length, 'thing')} to see to`]
+  return [!isObserved && (rows.length < 2 || isEverywhere) ? 'good' : 'none', title]
 }
 
 /** How many nodes are an end of a way that is known to be whole. */
@@ -94,6 +95,19 @@ function waysText(rows: readonly NodeRow[]): string {
   return vxlan > 0 ? 'VXLAN' : native > 0 ? 'native routes' : ''
 }
 
+/** Of nodes whose network is another one's. */
+function observedText(rows: readonly NodeRow[]): string {
+  const observed = rows.filter(({ observes }) => observes !== undefined)
+  const networks = [...new Set(observed.flatMap(({ observes }) => observes ?? []))].sort().join(' and ')
+  if (observed.length === 0 || observed.length === rows.length) return networks
+  return `${networks} on ${plural(observed.length, 'node')}, observed and not probed`
+}
+
+/** Observers send none. */
+function noProbesText(rows: readonly NodeRow[]): string {
+  return rows.length > 1 && rows.some(({ observes }) => observes === undefined) ? 'no way was probed yet' : ''
+}
+
 function factsOf(rows: readonly NodeRow[], pairs: readonly Pair[]): string[] {
   const racks = new Set(rows.flatMap(({ rack }) => rack ?? [])).size
   const pods = rows.reduce((all, row) => all + (row.pods ?? 0), 0)
@@ -105,10 +119,9 @@ function factsOf(rows: readonly NodeRow[], pairs: readonly Pair[]): string[] {
     plural(pods, 'pod'),
     waysText(rows),
     datapathText(rows),
+    observedText(rows),
     probed.length === 0
-      ? rows.length > 1
-        ? 'no way was probed yet'
-        : ''
+      ? noProbesText(rows)
       : `${ok.toLocaleString('en')} of ${plural(probed.length, 'probed pair')} answer${rtt === undefined ? '' : `, typically in ${rttText(rtt)}`}`,
   ].filter(Boolean)
 }

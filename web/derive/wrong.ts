@@ -93,9 +93,11 @@ export function absenceOf({ link, failure, nodes, doctor }: State): { readonly t
       ? 'there is no news now'
       : untold > 0
         ? `${plural(untold, 'node')} did not answer`
-        : doctor?.state !== 'done'
-          ? 'doctor has not looked'
-          : undefined
+        : doctor?.state === 'running'
+          ? 'doctor is looking'
+          : doctor?.state !== 'done'
+            ? 'doctor has not looked'
+            : undefined
   if (gap === undefined) return { tone: 'good', text: 'Nobody tells of this now.' }
   return { tone: 'none', text: `Nobody who answered tells of this, but ${gap}.` }
 }

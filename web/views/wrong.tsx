@@ -4,7 +4,8 @@ import { useState } from 'preact/hooks'
 import { type NodeRow } from '#/ui/contract.ts'
 import { type State } from '../state/state.ts'
 import { to } from '../state/route.ts'
-import { capital, clockText, plural } from '../derive/words.ts'
+import { doctorText } from '../derive/doctor-text.ts'
+import { capital, plural } from '../derive/words.ts'
 import { wrongTicket } from '../derive/ticket.ts'
 import { absenceOf, type Wrong } from '../derive/wrong.ts'
 import { Ago, NodeLink, NodeLinks, Sign } from '../parts/basics.tsx'
@@ -105,18 +106,9 @@ export function WrongCard({
 
 /** What doctor is doing, and how old what it said is. */
 export function DoctorLine({ state: { doctor }, onAsk }: { state: State; onAsk: () => void }): JSX.Element {
-  const when = doctor?.reportMs === undefined ? '' : `, ${clockText(doctor.reportMs)}`
-  const words =
-    doctor === undefined
-      ? 'Doctor has not looked yet.'
-      : doctor.state === 'running'
-        ? 'Doctor is looking for causes…'
-        : doctor.state === 'failed'
-          ? `Doctor could not look: ${doctor.message ?? ''}`
-          : `Doctor: ${doctor.report?.summary ?? ''}${when}`
   return (
     <p class="doctor">
-      <span>{words}</span>{' '}
+      <span>{doctorText(doctor)}</span>{' '}
       <button type="button" class="quiet" disabled={doctor?.state === 'running'} onClick={onAsk}>
         Look again
       </button>

@@ -43,7 +43,12 @@ test('agents are looked for once for all who use them, and closed when the last 
 test('they are looked for anew when what is known is old; who uses the former ones goes on', async () => {
   const { pool, counts } = scene(20)
   const done = Promise.withResolvers<void>()
-  const first = pool.use(() => done.promise)
+  const found = Promise.withResolvers<void>()
+  const first = pool.use(async () => {
+    found.resolve()
+    await done.promise
+  })
+  await found.promise
   await sleep(40)
   await pool.use(() => Promise.resolve())
   assert.deepEqual(counts, { opened: 2, closed: 0 })

@@ -34,7 +34,11 @@ export class LivePage implements Disposable {
     return new LivePage(hub, response, options)
   }
 
-  private constructor(hub: Source, response: ServerResponse, { isGzip, onEnd }: { isGzip: boolean; onEnd: () => void }) {
+  private constructor(
+    hub: Source,
+    response: ServerResponse,
+    { isGzip, onEnd }: { isGzip: boolean; onEnd: () => void },
+  ) {
     this.#hub = hub
     this.#response = response
     this.#onEnd = onEnd
