@@ -112,9 +112,10 @@ type Wish = ReturnType<typeof read> & { readonly values: TestValues; readonly in
 
 type Outcome = { readonly results: readonly ScenarioResult[]; readonly exitStatus: number }
 
-async function runTest(agents: readonly AgentOfNode[], wish: Wish): Promise<Outcome> {
+async function runTest(agents: readonly AgentOfNode[], unlisted: string | undefined, wish: Wish): Promise<Outcome> {
   const { selection, api, nodeCount, timeoutMs, outside, namespace, values, interruption } = wish
   const { signal } = interruption
+  if (unlisted !== undefined) complain(unlisted)
   await using client = await connect(api)
   const nodes = await chooseNodes(client, agents, nodeCount)
   const image = values.image ?? (await agentImage(client, values['agents-namespace'] ?? nodeSettings.namespace.default))
@@ -132,6 +133,7 @@ async function runTest(agents: readonly AgentOfNode[], wish: Wish): Promise<Outc
   const session: Session = {
     client,
     agents,
+    unlisted,
     choice: values,
     selection,
     image,
@@ -183,7 +185,9 @@ async function run(values: TestValues): Promise<number> {
   try {
     if (values.clean) return await clean(wish)
     if (chosenSource(values).kind === 'lab') makeTracePrograms()
-    const { results, exitStatus } = await withAgents(values, async (agents) => runTest(agents, wish))
+    const { results, exitStatus } = await withAgents(values, async (agents, unlisted) =>
+      runTest(agents, unlisted, wish),
+    )
     if (junit !== undefined) writeSync(junit, junitText(results))
     return exitStatus
   } catch (error) {

@@ -53,6 +53,15 @@ test('what was known stays while nobody answers, and a line ends that', () => {
   assert.deepEqual([found.link, found.why], ['live', undefined])
 })
 
+test('that nodes may be missing holds until a round says no more so', () => {
+  const round = { kind: 'nodes', changed: [], gone: [], askedMs: 2 } as const
+  const first = played(line({ ...all(row('a')), unlisted: 'no right' }))
+  assert.equal(first.unlisted, 'no right')
+  assert.equal(reduce(first, line({ ...round, unlisted: 'no time' })).unlisted, 'no time')
+  assert.equal(reduce(first, line(round)).unlisted, undefined)
+  assert.equal(reduce(first, line({ kind: 'failure', message: 'no' })).unlisted, 'no right')
+})
+
 test('a failure holds until the nodes are asked again', () => {
   const failed = played(line(all(row('a'))), line({ kind: 'failure', message: 'no pods of causeway' }))
   assert.equal(failed.failure, 'no pods of causeway')
