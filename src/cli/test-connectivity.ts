@@ -150,9 +150,12 @@ async function runTest(agents: readonly AgentOfNode[], unlisted: string | undefi
     results = await interruption.orStopped(new ScenarioRun(session, nodes, namespace).run())
   } finally {
     progress.clear()
-    if (signal.aborted)
+    const tellWait = (): void =>
       complain(`interrupted: namespace/${namespace} is removed; another Ctrl-C leaves that to the next run`)
+    if (signal.aborted) tellWait()
+    else signal.addEventListener('abort', tellWait, { once: true })
     isRemoved = await taken.remove(complain)
+    signal.removeEventListener('abort', tellWait)
   }
   const ms = performance.now() - startMs
   const exitStatus = exitStatusOf(results, isRemoved)

@@ -15,7 +15,7 @@ const row = (name: string, more: Partial<NodeRow> = {}): NodeRow => ({
 
 const line = (each: LiveLine): Event => ({ kind: 'line', line: each, atMs: 1 })
 
-const all = (...nodes: NodeRow[]): LiveLine => ({ kind: 'all', source: 'lab default', version: '1', nodes, askedMs: 1 })
+const all = (...nodes: NodeRow[]) => ({ kind: 'all', source: 'lab default', version: '1', nodes, askedMs: 1 }) as const
 
 const played = (...events: Event[]): State => events.reduce(reduce, nothing)
 
