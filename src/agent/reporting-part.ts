@@ -7,6 +7,7 @@ import { type Netlink } from '#/kernel/netlink.ts'
 import { NftClient } from '#/kernel/nftables.ts'
 import { type Logger, messageOf } from '#/lib/log.ts'
 import { type Signal } from '#/lib/signal.ts'
+import { hasHadAgent } from '#/model/node-life.ts'
 import { oneOfEach, type Problem, problem, problemId } from '#/model/problems.ts'
 import { objectKinds } from '#/model/object-kinds.ts'
 import { problemsOfObjects } from '#/reconcile/object-problem.ts'
@@ -296,6 +297,7 @@ export class ReportingPart implements AsyncDisposable {
       endpoints: () => pods.endpoints.length,
       leaksReleased: () => pods.leaksReleased,
       nodes: () => cluster.nodes.objects.size,
+      nodesWithAgent: () => [...cluster.nodes.objects.values()].filter(hasHadAgent).length,
       api: () => cluster.apiStatus,
       remotePlans: () => network.state.remoteNodes?.plans ?? new Map(),
       // a client used only for reading counters, which takes several turns of the event loop

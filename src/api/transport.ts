@@ -35,6 +35,12 @@ export class NotReached extends Error {
   override name = 'NotReached'
 }
 
+/** The transport to where no agent can be asked. */
+export function noTransport(place: string, why: string): AgentTransport {
+  const fail = async (): Promise<never> => Promise.reject(new NotReached(why))
+  return { place, send: fail, open: fail }
+}
+
 const product = 'causeway/'
 
 /** The HTTP header `server` with the agent's version; `versionIn` reads it back. */

@@ -2,6 +2,7 @@
 import { type AgentOfNode, askAll, type NodeOutcome, type Outcome, type ParamsArgument } from '#/api/client.ts'
 import { type AnswerOf, type OperationName } from '#/api/operations.ts'
 import { nodeSettings } from '#/settings/agent-settings.ts'
+import { unlistedText } from './access/found-agents.ts'
 import { openAccess } from './access/open.ts'
 import { type AgentChoice } from './access/source.ts'
 import { type OptionDeclaration, type OptionTable } from './args.ts'
@@ -44,13 +45,14 @@ export const agentOptionsBesidesNamespace = {
 export const agentOptionsNote =
   'It asks all nodes of the cluster of the kubeconfig, or of the lab that is up. On a node of a cluster, where neither is, it asks the agent of that node.'
 
-/** Calls `use` with the agents that the options choose. Rejects with UsageError when there is no such cluster, lab or node. */
+/** Calls `use` with the agents that the options choose; `unlisted` says which others there may be. Rejects with UsageError when there is no such cluster, lab or node. */
 export async function withAgents<T>(
   choice: AgentChoice,
-  use: (agents: readonly AgentOfNode[]) => Promise<T>,
+  use: (agents: readonly AgentOfNode[], unlisted: string | undefined) => Promise<T>,
 ): Promise<T> {
   await using access = await openAccess(choice)
-  return await use(access.agents)
+  const { agents, unlisted } = access
+  return await use(agents, unlisted && unlistedText(unlisted))
 }
 
 /** An agent's answer as --json shows it. */

@@ -23,13 +23,15 @@ export type Examination = {
   readonly isQuiet?: boolean
   /** Packets that somebody else has followed just now. */
   readonly besides?: readonly FollowedPacket[]
+  /** Why nodes that should have an agent and have none may be missing. */
+  readonly unlisted?: string | undefined
 }
 
 /** All nodes are asked, since what is wrong at one may be known from others; `about` chooses what is told. */
 export async function examine(
   agents: readonly AgentOfNode[],
   choice: AgentChoice,
-  { about, isQuiet = false, besides = [] }: Examination = {},
+  { about, isQuiet = false, besides = [], unlisted }: Examination = {},
 ): Promise<Told> {
   const [asked, objects] = await Promise.all([askNodes(agents, isQuiet), readObjects(choice)])
   const answers = asked.map((each) => each.answers)
@@ -39,8 +41,9 @@ export async function examine(
   const suspects = suspectChecksums([...packets, ...ring.ofNodes]).flatMap(({ from, to }) => [from.node, to.node])
   const all = await withFactsAfter(asked, new Set(suspects))
   const found = diagnose(all, packets, { ofObjects: problemsOfObjects(objects, answers), ofNodes: ring.ofNodes })
-  const unread =
-    objects.why === undefined ? [] : [{ nodes: [], text: `Node objects were not looked at: ${objects.why}` }]
+  const unread = [objects.why && `Node objects were not looked at: ${objects.why}`, unlisted]
+    .filter((text) => text !== undefined)
+    .map((text) => ({ nodes: [], text }))
   const diagnosis = { ...found, notes: [...found.notes, ...unread] }
   return { diagnosis: about === undefined ? diagnosis : aboutNode(diagnosis, about), answers, ...ring }
 }

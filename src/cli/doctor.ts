@@ -27,7 +27,7 @@ async function watch(choice: AgentChoice, about: string | undefined, isJson: boo
   const stop = new AbortController()
   void stopRequested().then(() => stop.abort())
   return await watchDiagnosis({
-    examine: async () => withAgents(choice, async (agents) => examine(agents, choice, { about })),
+    examine: async () => withAgents(choice, async (agents, unlisted) => examine(agents, choice, { about, unlisted })),
     tell: (told, news) => {
       if (isJson) print(JSON.stringify(newsJson(told, news, new Date())))
       else if (news === undefined) print(renderDiagnosis(told, tableWidth()))
@@ -70,7 +70,9 @@ ${agentOptionsNote} With --node it says what is wrong at or with that node, and 
         return tell(await examineBundle(bundle, node))
       }
       if (isWatching) return await watch(choice, node, json === true)
-      return tell(await withAgents(choice, async (agents) => examine(agents, choice, { about: node })))
+      return tell(
+        await withAgents(choice, async (agents, unlisted) => examine(agents, choice, { about: node, unlisted })),
+      )
     } catch (error) {
       if (error instanceof UsageError) throw error
       // a status of 1 would say that something is wrong with the cluster

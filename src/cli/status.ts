@@ -2,11 +2,11 @@
 import { type AgentStatus } from '#/api/schemas/status.ts'
 import { table } from '#/lib/table.ts'
 import { ageSince } from './age.ts'
-import { type AgentAnswer, agentOptions, agentOptionsNote, answersOf } from './agents.ts'
+import { type AgentAnswer, agentOptions, agentOptionsNote, answersFrom, withAgents } from './agents.ts'
 import { renderAnswers } from './answers.ts'
 import { noMore, options } from './args.ts'
 import { type Action } from './command.ts'
-import { print, printJson, tableWidth } from './output.ts'
+import { complain, print, printJson, tableWidth } from './output.ts'
 import { problemLines } from './problem-lines.ts'
 import { waysLines } from './ways-text.ts'
 
@@ -92,7 +92,10 @@ ${agentOptionsNote}`,
   run: async (args) => {
     const { values, positionals } = options(args, agentOptions)
     noMore(positionals)
-    const answers = await answersOf(values, 'status')
+    const answers = await withAgents(values, async (agents, unlisted) => {
+      if (unlisted !== undefined) complain(unlisted)
+      return answersFrom(agents, 'status')
+    })
     if (values.json) printJson(answers)
     else print(renderAnswers(answers, (_node, value) => render(value)))
     return answers.every(isFine) ? 0 : 1

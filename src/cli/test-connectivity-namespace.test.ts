@@ -1,6 +1,7 @@
 // The namespace of a connectivity test, with the lab's API server: who may take it, what is removed, what is refused.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { type ApiClient } from '#/cluster/client.ts'
 import { connect } from '#/cluster/connect.ts'
 import { ApiError } from '#/cluster/errors.ts'
@@ -118,10 +119,37 @@ test('an API that goes away before the end leaves the namespace, and takes nothi
 test('only the very namespace is removed, not one that was made in its place', async () => {
   await using api = await Api.start()
   const first = await api.client.create(namespacesPath(), elsewhere)
-  await removeNamespace(api.client, first, api.calls.say)
+  await removeNamespace(api.client, first, api.calls)
   await api.client.create(namespacesPath(), elsewhere)
-  await removeNamespace(api.client, first, api.calls.say)
+  await removeNamespace(api.client, first, api.calls)
   assert.equal(await api.isThere(), true)
+})
+
+test('who asks for an end does not wait for a leftover that hangs in its deletion', async () => {
+  const going = {
+    ...elsewhere,
+    metadata: { ...elsewhere.metadata, uid: 'u', deletionTimestamp: '2026-01-01T00:00:00Z' },
+  }
+  const hanging = {
+    get: async () => Promise.resolve(going),
+    delete: async () => Promise.reject(new ApiError('delete', { code: 409, reason: 'Conflict', detail: 'it goes' })),
+  } as unknown as ApiClient
+  const silent = {
+    get: async (_path: string, { signal }: { signal: AbortSignal }) => {
+      await sleep(60_000, undefined, { signal })
+    },
+  } as unknown as ApiClient
+  for (const client of [hanging, silent]) {
+    const stop = new AbortController()
+    const said: string[] = []
+    const removed = removeLeftover(client, name, { say: (line) => void said.push(line), signal: stop.signal })
+    const reason = new Error('interrupted')
+    setTimeout(() => stop.abort(reason), 30)
+    const startMs = performance.now()
+    await assert.rejects(removed, reason)
+    assert.ok(performance.now() - startMs < 1000)
+    assert.equal(said.length, client === hanging ? 1 : 0)
+  }
 })
 
 const forbidden = (what: string): ApiError =>

@@ -64,53 +64,14 @@ function ownHolder(): Holder {
   }
 }
 
-async function found(client: ApiClient, name: string): Promise<KubeObject | undefined> {
+/** Rejects with the reason of `signal` when that aborts. */
+async function found(client: ApiClient, name: string, signal?: AbortSignal): Promise<KubeObject | undefined> {
   try {
-    return await client.get(namespacePath(name))
+    return await client.get(namespacePath(name), signal && { signal })
   } catch (error) {
+    signal?.throwIfAborted()
     if (isApiError(error, 404)) return undefined
     throw refused(`namespace/${name} cannot be read`, error)
-  }
-}
-
-/** Deletes pods for whose end their nodes do not vouch. */
-async function forcePods(client: ApiClient, namespace: string): Promise<void> {
-  const { items } = await client.list<Pod>(podsPath(namespace))
-  for (const { metadata } of items) {
-    try {
-      await client.delete(podPath(namespace, metadata.name), { query: { gracePeriodSeconds: '0' } })
-    } catch (error) {
-      if (!isApiError(error, 404)) throw error
-    }
-  }
-}
-
-/** Deletes the namespace with this uid, and waits until it is gone. */
-export async function removeNamespace(
-  client: ApiClient,
-  { metadata: { name, uid } }: KubeObject,
-  say: (line: string) => void,
-): Promise<void> {
-  const startMs = performance.now()
-  try {
-    await client.delete(namespacePath(name), { body: { preconditions: { uid } } })
-  } catch (error) {
-    // somebody else has deleted it, and perhaps made another one
-    if (!isApiError(error, 404) && !isApiError(error, 409)) throw refused(`namespace/${name} cannot be deleted`, error)
-  }
-  for (let isForced = false; ; await sleep(pollMs)) {
-    const left = await found(client, name)
-    if (left === undefined || left.metadata.uid !== uid) return
-    const sinceMs = performance.now() - startMs
-    if (!isForced && sinceMs > patienceMs) {
-      isForced = true
-      say(`namespace/${name}: some pods do not end; they are deleted without their nodes`)
-      await forcePods(client, name)
-    }
-    if (sinceMs > goneMs)
-      throw new TestRefused(
-        `namespace/${name} is still being deleted after ${goneMs / 1000} s; kubectl get namespace ${name} -o yaml says in status.conditions what holds it`,
-      )
   }
 }
 
@@ -119,6 +80,54 @@ type Calls = {
   readonly signal: AbortSignal
   /** How long a namespace that nobody renews is watched before it counts as left over. */
   readonly stillMs?: number
+}
+
+/** Deletes pods for whose end their nodes do not vouch. */
+async function forcePods(client: ApiClient, namespace: string, signal?: AbortSignal): Promise<void> {
+  const { items } = await client.list<Pod>(podsPath(namespace))
+  for (const { metadata } of items) {
+    signal?.throwIfAborted()
+    try {
+      await client.delete(podPath(namespace, metadata.name), { query: { gracePeriodSeconds: '0' } })
+    } catch (error) {
+      if (!isApiError(error, 404)) throw error
+    }
+  }
+}
+
+/** A wait that is given up when `signal` aborts; rejects with its reason. */
+async function pause(signal: AbortSignal | undefined): Promise<void> {
+  await sleep(pollMs, undefined, signal && { signal }).catch(() => undefined)
+  signal?.throwIfAborted()
+}
+
+/** Deletes the namespace with this uid, and waits until it is gone, or `signal` aborts: then it goes on without anybody who waits. */
+export async function removeNamespace(
+  client: ApiClient,
+  { metadata: { name, uid } }: KubeObject,
+  { say, signal }: Pick<Calls, 'say'> & Partial<Calls>,
+): Promise<void> {
+  const startMs = performance.now()
+  try {
+    await client.delete(namespacePath(name), { body: { preconditions: { uid } } })
+  } catch (error) {
+    // somebody else has deleted it, and perhaps made another one
+    if (!isApiError(error, 404) && !isApiError(error, 409)) throw refused(`namespace/${name} cannot be deleted`, error)
+  }
+  for (let isForced = false; ; await pause(signal)) {
+    const left = await found(client, name, signal)
+    if (left === undefined || left.metadata.uid !== uid) return
+    const sinceMs = performance.now() - startMs
+    if (!isForced && sinceMs > patienceMs) {
+      isForced = true
+      say(`namespace/${name}: some pods do not end; they are deleted without their nodes`)
+      await forcePods(client, name, signal)
+    }
+    if (sinceMs > goneMs)
+      throw new TestRefused(
+        `namespace/${name} is still being deleted after ${goneMs / 1000} s; kubectl get namespace ${name} -o yaml says in status.conditions what holds it`,
+      )
+  }
 }
 
 /** Whether its test still runs: its process is seen, or for a while it is watched whether somebody renews it. */
@@ -132,9 +141,8 @@ async function isInUse(
   const { name, uid } = namespace.metadata
   const endMs = performance.now() + stillMs
   while (performance.now() < endMs) {
-    await sleep(pollMs)
-    signal.throwIfAborted()
-    const later = await found(client, name)
+    await pause(signal)
+    const later = await found(client, name, signal)
     if (later === undefined || isGoing(later) || later.metadata.uid !== uid) return false
     if (pulseOf(later) !== pulseOf(namespace)) return true
   }
@@ -143,7 +151,7 @@ async function isInUse(
 
 /** Removes what an earlier test left; rejects where another one runs, or where the namespace is not this command's. True when there was something. */
 export async function removeLeftover(client: ApiClient, name: string, calls: Calls): Promise<boolean> {
-  const namespace = await found(client, name)
+  const namespace = await found(client, name, calls.signal)
   if (namespace === undefined) return false
   if (!isOwn(namespace))
     throw new TestRefused(
@@ -154,7 +162,7 @@ export async function removeLeftover(client: ApiClient, name: string, calls: Cal
       `namespace/${name}: a connectivity test of ${holderName(namespace)} runs; wait until it is over, or choose another namespace with --namespace NAME`,
     )
   calls.say(`namespace/${name} was left by an earlier test: it is removed first`)
-  await removeNamespace(client, namespace, calls.say)
+  await removeNamespace(client, namespace, calls)
   return true
 }
 
@@ -186,7 +194,7 @@ export class TestNamespace {
   async remove(say: (line: string) => void): Promise<boolean> {
     clearInterval(this.#timer)
     try {
-      await removeNamespace(this.#client, this.#object, say)
+      await removeNamespace(this.#client, this.#object, { say })
       return true
     } catch (error) {
       say(`${describe(error)}; namespace/${this.name} is left: the next test removes it, as --clean does`)

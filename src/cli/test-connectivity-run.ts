@@ -39,6 +39,8 @@ import { awaitPods, clusterService, makeObjects } from './test-connectivity-site
 export type Session = {
   readonly client: ApiClient
   readonly agents: readonly AgentOfNode[]
+  /** Why nodes that should have an agent and have none may be missing. */
+  readonly unlisted: string | undefined
   readonly choice: AgentChoice
   readonly selection: Selection
   readonly image: string
@@ -212,11 +214,11 @@ export class ScenarioRun {
 
   /** What doctor finds fails the test, and names the causes of what has failed before. */
   async #askDoctor(): Promise<readonly ScenarioResult[]> {
-    const { agents, choice } = this.#session
+    const { agents, choice, unlisted } = this.#session
     const startMs = performance.now()
     this.#session.progress('doctor', 0, 1)
     try {
-      const { diagnosis, answers } = await examine(agents, choice, { besides: this.#packets })
+      const { diagnosis, answers } = await examine(agents, choice, { besides: this.#packets, unlisted })
       const faults = alike(diagnosis.findings).map(([first, ...more]): Fault => {
         const { code, message, remedy, consequences } = first!
         const others = more.length === 0 ? '' : ` and ${more.length} more`

@@ -1,10 +1,8 @@
 // `causeway test connectivity`: pods of its own, packets between them, and nothing left of it.
-import { closeSync, openSync, writeSync } from 'node:fs'
 import { type AgentOfNode } from '#/api/client.ts'
 import { connect } from '#/cluster/connect.ts'
 import { describe } from '#/cluster/errors.ts'
 import { exitStatusOf, resultsJson } from '#/connectivity/json.ts'
-import { junitText } from '#/connectivity/junit.ts'
 import { defaultNamespace } from '#/connectivity/objects.ts'
 import { scenarios } from '#/connectivity/scenarios.ts'
 import { selectionOf } from '#/connectivity/selection.ts'
@@ -22,6 +20,7 @@ import { type Action } from './command.ts'
 import { Interrupted, Interruption } from './interruption.ts'
 import { complain, print, printJson, tableWidth } from './output.ts'
 import { makeTracePrograms } from './set-up.ts'
+import { JunitFile } from './test-connectivity-junit.ts'
 import { removeLeftover, takeNamespace, TestRefused } from './test-connectivity-namespace.ts'
 import { agentImage, chooseNodes, ScenarioRun, type Session } from './test-connectivity-run.ts'
 import { splitPort } from './trace.ts'
@@ -67,15 +66,6 @@ function countIn(option: 'nodes' | 'timeout', text: string): number {
   return count
 }
 
-/** A file that cannot be written is told before anything is made. */
-function openJunit(path: string | undefined): number | undefined {
-  try {
-    return path === undefined ? undefined : openSync(path, 'w')
-  } catch (error) {
-    throw new UsageError(`--junit ${path}`, { cause: error })
-  }
-}
-
 /** A line on a terminal that says how far a scenario is, and is gone when it is over. */
 class ProgressLine {
   readonly #isShown = process.stderr.isTTY
@@ -93,6 +83,7 @@ type TestValues = Values<typeof testOptions>
 
 /** What the options say. Throws UsageError for what makes no sense, before anything is asked. */
 function read(values: TestValues) {
+  if (values.clean && values.junit !== undefined) throw new UsageError('--junit: --clean tests nothing')
   const selection = selectionOf(values.only, values.skip)
   if (typeof selection === 'string') throw new UsageError(selection)
   const api = apiFor(values)
@@ -108,13 +99,18 @@ function read(values: TestValues) {
   }
 }
 
-type Wish = ReturnType<typeof read> & { readonly values: TestValues; readonly interruption: Interruption }
+type Wish = ReturnType<typeof read> & {
+  readonly values: TestValues
+  readonly interruption: Interruption
+  readonly junit: JunitFile | undefined
+}
 
 type Outcome = { readonly results: readonly ScenarioResult[]; readonly exitStatus: number }
 
-async function runTest(agents: readonly AgentOfNode[], wish: Wish): Promise<Outcome> {
-  const { selection, api, nodeCount, timeoutMs, outside, namespace, values, interruption } = wish
+async function runTest(agents: readonly AgentOfNode[], unlisted: string | undefined, wish: Wish): Promise<Outcome> {
+  const { selection, api, nodeCount, timeoutMs, outside, namespace, values, interruption, junit } = wish
   const { signal } = interruption
+  if (unlisted !== undefined) complain(unlisted)
   await using client = await connect(api)
   const nodes = await chooseNodes(client, agents, nodeCount)
   const image = values.image ?? (await agentImage(client, values['agents-namespace'] ?? nodeSettings.namespace.default))
@@ -132,6 +128,7 @@ async function runTest(agents: readonly AgentOfNode[], wish: Wish): Promise<Outc
   const session: Session = {
     client,
     agents,
+    unlisted,
     choice: values,
     selection,
     image,
@@ -141,6 +138,7 @@ async function runTest(agents: readonly AgentOfNode[], wish: Wish): Promise<Outc
     progress: (name, done, all) => progress.show(name, done, all),
     tell: (result) => {
       progress.clear()
+      junit?.take(result)
       if (isText) print(scenarioLines(result, tableWidth()).join('\n'))
     },
   }
@@ -152,9 +150,12 @@ async function runTest(agents: readonly AgentOfNode[], wish: Wish): Promise<Outc
     results = await interruption.orStopped(new ScenarioRun(session, nodes, namespace).run())
   } finally {
     progress.clear()
-    if (signal.aborted)
+    const tellWait = (): void =>
       complain(`interrupted: namespace/${namespace} is removed; another Ctrl-C leaves that to the next run`)
+    if (signal.aborted) tellWait()
+    else signal.addEventListener('abort', tellWait, { once: true })
     isRemoved = await taken.remove(complain)
+    signal.removeEventListener('abort', tellWait)
   }
   const ms = performance.now() - startMs
   const exitStatus = exitStatusOf(results, isRemoved)
@@ -177,24 +178,35 @@ async function clean({ api, namespace, interruption }: Wish): Promise<number> {
   return 0
 }
 
+/** That it cannot be written, as on a full disk, hides nothing of what went wrong. */
+function failJunit(junit: JunitFile | undefined, why: string): void {
+  try {
+    junit?.fail(why)
+  } catch (error) {
+    complain(`--junit: ${describe(error)}`)
+  }
+}
+
 async function run(values: TestValues): Promise<number> {
-  const wish = { ...read(values), values, interruption: new Interruption() }
-  const junit = openJunit(values.junit)
+  const asked = read(values)
+  using junit = values.junit === undefined ? undefined : new JunitFile(values.junit)
+  const wish = { ...asked, values, interruption: new Interruption(), junit }
   try {
     if (values.clean) return await clean(wish)
     if (chosenSource(values).kind === 'lab') makeTracePrograms()
-    const { results, exitStatus } = await withAgents(values, async (agents) => runTest(agents, wish))
-    if (junit !== undefined) writeSync(junit, junitText(results))
+    const { results, exitStatus } = await withAgents(values, async (agents, unlisted) =>
+      runTest(agents, unlisted, wish),
+    )
+    junit?.end(results)
     return exitStatus
   } catch (error) {
+    failJunit(junit, describe(error))
     if (error instanceof UsageError) throw error
     const exitStatus = error instanceof Interrupted ? error.exitStatus : unmadeStatus
     const text = describe(error)
     if (values.json) printJson({ error: text, exitStatus })
     else complain(`causeway: ${text}`)
     return exitStatus
-  } finally {
-    if (junit !== undefined) closeSync(junit)
   }
 }
 

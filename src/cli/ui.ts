@@ -1,9 +1,7 @@
 // `causeway ui`: a page of the whole cluster in a browser, served by this command on this computer alone.
 import { randomBytes } from 'node:crypto'
-import { type AgentOfNode } from '#/api/client.ts'
 import { errorCode } from '#/lib/error-code.ts'
 import { messageOf } from '#/lib/log.ts'
-import { type DoctorReport } from '#/ui/contract.ts'
 import { chosenSource, openAccess } from './access/open.ts'
 import { type Source } from './access/source.ts'
 import { type AgentChoice, agentOptions, agentOptionsNote } from './agents.ts'
@@ -19,7 +17,7 @@ import { runSizes } from './trace-sizes.ts'
 import { openAssets } from './ui-assets.ts'
 import { type AgentSource } from './ui/agent-pool.ts'
 import { openInBrowser } from './ui/browser.ts'
-import { Hub } from './ui/hub.ts'
+import { Hub, type HubDeps } from './ui/hub.ts'
 import { UiServer } from './ui/server.ts'
 import { Traces } from './ui/traces.ts'
 import { version } from './version.ts'
@@ -101,8 +99,8 @@ ${agentOptionsNote}`,
     if (chosenSource(choice).kind === 'lab') makeTracePrograms()
     const stop = stopRequested()
     const token = randomBytes(tokenBytes).toString('base64url')
-    const diagnosis = async (agents: readonly AgentOfNode[]): Promise<DoctorReport> =>
-      doctorJson(await examine(agents, choice, { isQuiet: true }))
+    const diagnosis: HubDeps['examine'] = async (agents, unlisted) =>
+      doctorJson(await examine(agents, choice, { isQuiet: true, unlisted }))
     await using hub = new Hub({ source, version: version(), examine: diagnosis })
     // what cannot be found at all is told at once, and not by a page that stays empty
     await hub.pool.use(() => Promise.resolve())

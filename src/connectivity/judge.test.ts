@@ -4,7 +4,7 @@ import { clusterOf } from '#/doctor/testing/answers.ts'
 import { type FollowedPacket } from '#/doctor/types.ts'
 import { type Outcome, type Verdict } from '#/trace/verdict.ts'
 import { followed, isWorthAgain, judge } from './judge.ts'
-import { causeOf, resultOfFaults, resultOfProbes } from './results.ts'
+import { batchesOf, causesOf, resultOfFaults, resultOfProbes, withCauses } from './results.ts'
 import { probe } from './testing.ts'
 
 const usual = { isBroken: false, isSettling: false }
@@ -107,7 +107,40 @@ test('a packet of which nothing is known has the cause that the trace of another
   })
   const blaming = packet('default/web-1-1', { code: 'CW7001', remedy: 'accept it', next: last })
   const unknown = packet('default/web-1-2', { next: last })
-  assert.equal(causeOf(unknown, [], answers)?.code, 'CW6102')
-  const cause = causeOf(unknown, [blaming], answers)
+  assert.equal(causesOf([unknown], [], answers).get(unknown)?.code, 'CW6102')
+  const cause = causesOf([unknown], [blaming], answers).get(unknown)
   assert.deepEqual([cause?.code, cause?.remedy], ['CW7001', 'accept it'])
+})
+
+const lostOf = (count: number): FollowedPacket[] =>
+  Array.from({ length: count }, (_, index) => ({
+    from: { name: `default/web-1-${index}`, node: 'node-1', isPod: true },
+    to: { name: 'default/web-2-1', node: 'node-2', isPod: true },
+    family: 4,
+    protocol: 'icmp',
+    verdict: verdict('lost', { last: { node: 'node-2', device: 'eth0', place: 'receive', isExpected: true } }),
+  }))
+
+test('packets are diagnosed one by one in a small cluster, and in a large one in as many diagnoses as it bears', () => {
+  const sizes = (count: number, nodeCount: number): number[] =>
+    batchesOf(lostOf(count), nodeCount).map(({ length }) => length)
+  assert.deepEqual(sizes(0, 3), [])
+  assert.deepEqual(new Set(sizes(500, 10)), new Set([1]))
+  const large = sizes(16_000, 2_000)
+  assert.deepEqual([large.length, large.reduce((sum, size) => sum + size, 0)], [16, 16_000])
+  assert.equal(sizes(5, 100_000).length, 1)
+  assert.equal(batchesOf([...lostOf(7), ...lostOf(7)], 3).length, 7)
+})
+
+test('each packet that failed has its cause, also where many are diagnosed together', () => {
+  const packets = lostOf(40)
+  const answers = clusterOf(2)
+  assert.equal(causesOf(packets, [], answers).size, packets.length)
+  const probes = packets.map((packet) => judge({ ...probe, ...packet }, { verdict: packet.verdict }, 1))
+  const packetOf = new Map(probes.map((each, index) => [each, packets[index]!]))
+  const [result] = withCauses([resultOfProbes('pod-to-pod', probes, 1)], { packetOf, answers })
+  assert.deepEqual(
+    result!.probes.map(({ code }) => code),
+    packets.map(() => 'CW6102'),
+  )
 })

@@ -58,6 +58,14 @@ function suiteOf({ name, state, text, probes, faults, ms }: ScenarioResult): str
   ].join('\n')
 }
 
-export function junitText(results: readonly ScenarioResult[]): string {
-  return `<?xml version="1.0" encoding="UTF-8"?>\n<testsuites name="causeway test connectivity">\n${results.map(suiteOf).join('\n')}\n</testsuites>\n`
+/** A suite with an error: not of a packet, but of the test itself. */
+function suiteOfError(error: string): string {
+  const body = `<error type="test" message="${escaped(error)}">${escaped(error)}</error>`
+  return `  <testsuite name="test" tests="1" failures="0" errors="1" skipped="0" time="0.000">\n${testCase('test', 'test', body)}\n  </testsuite>`
+}
+
+/** `error`: why the test did not come to its end; `results` are those until then. */
+export function junitText(results: readonly ScenarioResult[], error?: string): string {
+  const suites = [...results.map(suiteOf), ...(error === undefined ? [] : [suiteOfError(error)])]
+  return `<?xml version="1.0" encoding="UTF-8"?>\n<testsuites name="causeway test connectivity">\n${suites.join('\n')}\n</testsuites>\n`
 }

@@ -34,18 +34,43 @@ export function skipped(name: ScenarioName, text: string): ScenarioResult {
   return { name, state: 'skipped', text, probes: [], faults: [], ms: 0 }
 }
 
+/** A diagnosis reads what all nodes answered: so many answers are read for the causes of one test, 16 times those of 2,000 nodes. */
+const mostAnswersRead = 32_000
+
+/** What says which diagnosis a packet gets. */
+const keyOf = (packet: FollowedPacket): string => `${packetText(packet)}: ${packet.verdict.text}`
+
 /**
- * What doctor says of one packet that did not pass, so that it has doctor's code and remedy. `blaming`: others whose traces say what is wrong, which may
- * be what has ended this one as well.
+ * Packets that are diagnosed together: each alone, so that what ended one is not said of another, as long as these are few enough for a cluster of so
+ * many nodes. What became of the same packet in the same words is told once.
  */
-export function causeOf(
-  packet: FollowedPacket,
+export function batchesOf(packets: readonly FollowedPacket[], nodeCount: number): FollowedPacket[][] {
+  const distinct = [...new Map(packets.map((packet) => [keyOf(packet), packet])).values()]
+  const most = Math.max(1, Math.floor(mostAnswersRead / Math.max(1, nodeCount)))
+  const size = Math.ceil(distinct.length / most)
+  return Array.from({ length: size === 0 ? 0 : Math.ceil(distinct.length / size) }, (_, index) =>
+    distinct.slice(index * size, (index + 1) * size),
+  )
+}
+
+/**
+ * What doctor says of packets that did not pass, so that they have doctor's code and remedy. `blaming`: others whose traces say what is wrong, which may
+ * be what has ended these as well.
+ */
+export function causesOf(
+  packets: readonly FollowedPacket[],
   blaming: readonly FollowedPacket[],
   answers: readonly NodeAnswers[],
-): Finding | undefined {
-  const { findings } = diagnose(answers, [packet, ...blaming.filter((each) => each !== packet)])
-  const text = packetText(packet)
-  return findings.find(({ lost }) => lost.includes(text))
+): Map<FollowedPacket, Finding> {
+  const own = new Set(packets)
+  const { findings } = diagnose(answers, [...packets, ...blaming.filter((each) => !own.has(each))])
+  const byText = new Map(findings.toReversed().flatMap((finding) => finding.lost.map((text) => [text, finding])))
+  return new Map(
+    packets.flatMap((packet) => {
+      const finding = byText.get(packetText(packet))
+      return finding === undefined ? [] : [[packet, finding]]
+    }),
+  )
 }
 
 /** One for each thing that traces blame. */
@@ -60,9 +85,13 @@ export function withCauses(
   { packetOf, answers }: { packetOf: ReadonlyMap<ProbeResult, FollowedPacket>; answers: readonly NodeAnswers[] },
 ): ScenarioResult[] {
   const blaming = blamingIn([...packetOf.values()])
+  const bad = results.flatMap(({ probes }) => probes.filter(isBad)).flatMap((result) => packetOf.get(result) ?? [])
+  const causes = new Map<string, Finding>()
+  for (const batch of batchesOf(bad, answers.length))
+    for (const [packet, finding] of causesOf(batch, blaming, answers)) causes.set(keyOf(packet), finding)
   const withCause = (result: ProbeResult): ProbeResult => {
     const packet = isBad(result) ? packetOf.get(result) : undefined
-    const cause = packet && causeOf(packet, blaming, answers)
+    const cause = packet && causes.get(keyOf(packet))
     return cause === undefined ? result : { ...result, code: cause.code, remedy: cause.remedy }
   }
   return results.map((result) => ({ ...result, probes: result.probes.map(withCause) }))

@@ -32,6 +32,7 @@ const prototypes = {
   epoll_create1: 'int epoll_create1(int)',
   epoll_ctl: 'int epoll_ctl(int, int, int, const void *)',
   epoll_wait: 'int epoll_wait(int, void *, int, int)',
+  poll: 'int poll(void *, ulong, int)',
   pipe2: 'int pipe2(void *, int)',
   ioctl: 'int ioctl(int, ulong, void *)',
   clock_gettime: 'int clock_gettime(int, void *)',

@@ -1,6 +1,7 @@
 // Waits once for one descriptor, up to a deadline.
+import { viewOf } from '#/lib/bytes.ts'
 import { watchFd } from './fd-watcher.ts'
-import { SysError } from './libc.ts'
+import { libc, SysError } from './libc.ts'
 
 /** Most waits ended in one turn of the event loop: each makes work for its owner, and the rest of the process should not wait for it. */
 const settledAtOnce = 32
@@ -11,6 +12,15 @@ const late: (() => void)[] = []
 function settleLate(): void {
   for (const settle of late.splice(0, settledAtOnce)) settle()
   if (late.length > 0) setImmediate(settleLate)
+}
+
+/** Asks the kernel at this moment (poll(2), struct pollfd: fd, events, what is so). */
+function isReadyNow(fd: number, events: number): boolean {
+  const asked = new Uint8Array(8)
+  const view = viewOf(asked)
+  view.setInt32(0, fd, true)
+  view.setInt16(4, events, true)
+  return libc('poll', [asked, 1, 0]) > 0
 }
 
 /**
@@ -34,7 +44,8 @@ export async function untilReady(fd: number, events: number, deadlineMs: number)
   }
   const waitMs = Math.max(0, Math.ceil(deadlineMs - performance.now()))
   const timer = setTimeout(() => {
-    if (late.push(() => settle(false)) === 1) setImmediate(settleLate)
+    // what came in time counts also where this process was kept from noticing it
+    if (late.push(() => settle(isReadyNow(fd, events))) === 1) setImmediate(settleLate)
   }, waitMs)
   return promise
 }

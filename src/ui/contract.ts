@@ -84,6 +84,8 @@ export type LiveLine =
       readonly doctor?: DoctorState
       /** As of a line 'failure' that still holds. */
       readonly failure?: string
+      /** As of a line 'nodes'. */
+      readonly unlisted?: string
     }
   /** After each round, also one in which nothing has changed. It ends a failure. */
   | {
@@ -91,6 +93,8 @@ export type LiveLine =
       readonly changed: readonly NodeRow[]
       readonly gone: readonly string[]
       readonly askedMs: number
+      /** Why nodes that should have an agent and have none may be missing; absent: none is. */
+      readonly unlisted?: string
     }
   | { readonly kind: 'doctor'; readonly doctor: DoctorState }
   /** The agents cannot be found now; what was known stays, with its age. */

@@ -13,10 +13,14 @@ export type LiveState = {
 
 const lineOf = (line: LiveLine): string => JSON.stringify(line)
 
+function unlistedIn({ unlisted }: Picture): { readonly unlisted?: string } {
+  return unlisted === undefined ? {} : { unlisted }
+}
+
 export function allLine(picture: Picture, state: LiveState): string {
   const { source, version, askedMs, doctor, failure } = state
   const head = { kind: 'all', source, version, ...(askedMs !== undefined && { askedMs }) }
-  const rest = { ...(doctor && { doctor }), ...(failure !== undefined && { failure }) }
+  const rest = { ...(doctor && { doctor }), ...(failure !== undefined && { failure }), ...unlistedIn(picture) }
   const [open, close] = [JSON.stringify(head).slice(0, -1), JSON.stringify(rest).slice(1)]
   return `${open},"nodes":${picture.rowsText}${close === '}' ? '' : ','}${close}`
 }
@@ -30,7 +34,8 @@ export function nodesLine(picture: Picture, names: Iterable<string>, askedMs: nu
     if (text === undefined) gone.push(name)
     else changed.push(text)
   }
-  return `{"kind":"nodes","changed":[${changed.join(',')}],"gone":${JSON.stringify(gone)},"askedMs":${askedMs}}`
+  const rest = JSON.stringify({ gone, askedMs, ...unlistedIn(picture) }).slice(1)
+  return `{"kind":"nodes","changed":[${changed.join(',')}],${rest}`
 }
 
 export function doctorLine(doctor: DoctorState): string {

@@ -51,6 +51,16 @@ test('the lines are JSON, whatever is known', () => {
   })
 })
 
+test('that nodes may be missing is in the lines until a list of names says no more so', () => {
+  const picture = new Picture()
+  const toldIn = (): unknown[] =>
+    [allLine(picture, state), nodesLine(picture, [], 1)].map((line) => (read(line) as { unlisted?: string }).unlisted)
+  picture.takeNames(['node-1'], 'no right to list "nodes"')
+  assert.deepEqual(toldIn(), ['no right to list "nodes"', 'no right to list "nodes"'])
+  picture.takeNames(['node-1'])
+  assert.deepEqual(toldIn(), [undefined, undefined])
+})
+
 test('on a node alone the row has the name that its agent tells', () => {
   const picture = new Picture()
   picture.takeNames(['this node'])

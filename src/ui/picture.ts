@@ -14,6 +14,7 @@ export class Picture {
   readonly #changed = new Set<string>()
   /** There is one node only, whose agent alone knows its name. */
   #isAlone = false
+  #unlisted: string | undefined
 
   get rows(): NodeRow[] {
     return [...this.#entries.values()].map(({ row }) => row)
@@ -40,8 +41,14 @@ export class Picture {
     return `[${sorted.map(([, { text }]) => text).join(',')}]`
   }
 
-  /** These are the nodes that there are now. */
-  takeNames(names: readonly string[]): void {
+  /** Why nodes may be missing; undefined: none is. */
+  get unlisted(): string | undefined {
+    return this.#unlisted
+  }
+
+  /** These are the nodes that there are now; `unlisted` says which others there may be. */
+  takeNames(names: readonly string[], unlisted?: string): void {
+    this.#unlisted = unlisted
     const now = new Set(names)
     this.#isAlone = now.size === 1
     for (const [name, { row }] of this.#entries)

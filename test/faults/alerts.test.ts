@@ -144,6 +144,13 @@ const inTunnel: readonly Cause[] = [
     told: [/^CausewayPoliciesNotEnforced node-3$/],
   },
   {
+    title: 'a node has no pod of an agent any more',
+    cause: ({ prometheus }) => prometheus.find(['node-1', 'node-2']),
+    mend: ({ prometheus }) => prometheus.find(nodes),
+    fires: ['CausewayAgentMissing'],
+    told: [/^CausewayAgentMissing$/],
+  },
+  {
     title: 'all agents are dead',
     cause: ({ lab }) => lab.kill('agent-node'),
     mend: ({ lab }) => void lab.up('--nodes', '3', '--pods', '1'),

@@ -10,13 +10,21 @@ export function metric(name: string, node: string, more = ''): string {
   return `${name}{${labels(node)}${more === '' ? '' : `, ${more}`}}`
 }
 
+const agentNodes = (node: string): string => metric('causeway_nodes_with_agent', node)
+
 export const alive = { [up('a')]: '1x400' }
 
-const problemOf = (node: string, code: string, object: string, about: string): string =>
+const problemOf = (
+  node: string,
+  code: string,
+  object: string,
+  about: string,
+  readiness = 'ready with problems',
+): string =>
   metric(
     'causeway_problem_since_timestamp_seconds',
     node,
-    `code="${code}", object="${object}", about="${about}", readiness="ready with problems"`,
+    `code="${code}", object="${object}", about="${about}", readiness="${readiness}"`,
   )
 const way = 'peer_node="b", path="pod", family="ipv4", size="small"'
 const sent = metric('causeway_probe_sent_total', 'a', way)
@@ -73,6 +81,122 @@ export const cases: readonly Case[] = [
     name: 'the job as prometheus-operator names it without jobLabel',
     series: { 'up{job="causeway-system/causeway-agent", instance="1.2.3.4:9474"}': '0x60', ...alive },
     fires: [[6, { CausewayAgentDown: 1 }]],
+  },
+  {
+    name: 'an agent that answers three scrapes of four, at 30 s and at 1 min, is told with its problems, which are stale meanwhile',
+    series: {
+      [up('a')]: '1 1 1 0 '.repeat(20),
+      [problemOf('a', 'CW1306', 'node/b', 'kernel')]: '1700000000x2 stale '.repeat(20),
+      [problemOf('a', 'CW7001', 'nft/drop', 'kernel', 'not ready')]: '1700000000x2 stale '.repeat(20),
+      [problemOf('a', 'CW1105', 'node/c', 'node')]: '1700000000x2 stale '.repeat(20),
+      [problemOf('a', 'CW3008', 'cni/x', 'kernel')]: '1700000000x2 stale '.repeat(20),
+      [up('b')]: '1 _ 1 _ 1 _ 0 _ '.repeat(10),
+      [problemOf('b', 'CW1306', 'node/a', 'kernel')]: '1700000000 _ 1700000000 _ 1700000000 _ stale _ '.repeat(10),
+    },
+    fires: [
+      [1.5, {}],
+      [12, { CausewayAgentDown: 1, CausewayNodeUnreachable: 2, CausewayNodeNotReady: 1, CausewayPacketsLost: 1 }],
+      ...[20, 20.5, 21, 21.5, 22, 23, 23.5, 24].map(
+        (minute) =>
+          [
+            minute,
+            {
+              CausewayAgentDown: 2,
+              CausewayNodeUnreachable: 2,
+              CausewayNodeNotReady: 1,
+              CausewayPacketsLost: 1,
+              CausewayProblem: 1,
+            },
+          ] as const,
+      ),
+    ],
+  },
+  {
+    name: 'other values of an agent that answers three scrapes of four',
+    series: {
+      ...alive,
+      [up('b')]: '1 1 1 0 '.repeat(20),
+      [metric('causeway_watch_up', 'b')]: '0 0 0 stale '.repeat(20),
+      [metric('causeway_policy_enforced', 'b')]: '0 0 0 stale '.repeat(20),
+      [session('b', 'tor-1')]: '0 0 0 stale '.repeat(20),
+      [session('b', 'tor-2')]: '1 1 1 stale '.repeat(20),
+      [metric('causeway_bgp_session_flaps_total', 'b', 'peer="tor-1"')]: '1 2 3 stale 4 5 6 stale '.repeat(10),
+      [sent.replaceAll('"a', '"b')]: '0 30 60 stale 120 150 180 stale 240 270 300 stale 360 390 420 stale '.repeat(5),
+      [lost.replaceAll('"a', '"b')]: '0 9 18 stale 36 45 54 stale 72 81 90 stale 108 117 126 stale '.repeat(5),
+      [addressesOf('ipv4', '10.1.0.0/24', 'used').replaceAll('"a', '"b')]: '250 250 250 stale '.repeat(20),
+      [addressesOf('ipv4', '10.1.0.0/24', 'free').replaceAll('"a', '"b')]: '2 2 2 stale '.repeat(20),
+      [up('c')]: '1 1 1 0 '.repeat(20),
+      [session('c', 'tor-1')]: '0 0 0 stale '.repeat(20),
+      [session('c', 'tor-2')]: '0 0 0 stale '.repeat(20),
+    },
+    fires: [
+      [
+        25.5,
+        {
+          CausewayAgentDown: 2,
+          CausewayAgentWithoutApi: 1,
+          CausewayPoliciesNotEnforced: 1,
+          CausewayBgpSessionDown: 1,
+          CausewayBgpNoSession: 1,
+          CausewayBgpSessionFlaps: 1,
+          CausewayLossyWay: 1,
+          CausewayAddressesRunningOut: 1,
+        },
+      ],
+    ],
+  },
+  {
+    name: 'scrapes that fail once, for four minutes and by restarts; problems that are mended before',
+    series: {
+      ...alive,
+      [up('b')]: '1x20 0x7 1x60',
+      [problemOf('b', 'CW1306', 'node/a', 'kernel')]: '_x16 1700000000x2 stale _x60',
+      [problemOf('b', 'CW7001', 'nft/drop', 'kernel', 'not ready')]: '1700000000x8 stale _x20',
+      [metric('causeway_watch_up', 'b')]: '1x20 stale _x6 1x60',
+      [up('c')]: '1 1 1 0 '.repeat(20),
+      [started('c')]: [100, 200, 300, 400, 500].map((at) => `${at}x2 stale `.repeat(4)).join(''),
+      [up('d')]: '1x10 0 1x30 0 1x60',
+      // a node that is shut down and starts again
+      [up('e')]: '1x20 0x7 1x60',
+      [problemOf('e', 'CW1306', 'node/a', 'kernel')]: '_x20 1700000000 stale _x60',
+      [problemOf('e', 'CW7001', 'nft/drop', 'kernel', 'not ready')]: '_x20 1700000000 stale _x60',
+    },
+    fires: [5, 9, 10, 11, 12, 13, 14, 16, 18, 20].map((minute) => [minute, {}] as const),
+  },
+  {
+    name: 'an agent whose pod is gone while its Node object is there; one whose view is old knows a node too many',
+    series: {
+      [up('a')]: '1x80',
+      [up('b')]: '1x80',
+      [up('c')]: '1x10 stale _x80',
+      [agentNodes('a')]: '3x80',
+      [agentNodes('b')]: '3x80',
+      [agentNodes('c')]: '3x10 stale _x80',
+    },
+    fires: [
+      [14, {}],
+      [16, { CausewayAgentMissing: 1 }],
+      [30, { CausewayAgentMissing: 1 }],
+    ],
+  },
+  {
+    name: 'a node that is removed with its agent; another agent does not hear of it',
+    series: {
+      [up('a')]: '1x80',
+      [up('b')]: '1x80',
+      [up('c')]: '1x80',
+      [up('d')]: '1x10 stale _x80',
+      [agentNodes('a')]: '4x12 3x70',
+      [agentNodes('b')]: '4x12 3x70',
+      [agentNodes('c')]: '4x80',
+      [agentNodes('d')]: '4x10 stale _x80',
+    },
+    fires: [16, 30].map((minute) => [minute, {}] as const),
+  },
+  {
+    name: 'agents that are away have targets all the same',
+    series: { ...alive, [up('b')]: '0x60', [up('c')]: '0x60', [agentNodes('a')]: '3x60' },
+    fires: [[20, { CausewayAgentDown: 2 }]],
   },
   {
     name: 'an agent that is started again and again',

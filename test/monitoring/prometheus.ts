@@ -48,6 +48,16 @@ export function quickRules(factor: number): string {
   return readMonitoring('alerts.yaml').replaceAll(/^ +for: .*$|\[\w+\]/gm, shorter)
 }
 
+/** All happens each second. */
+function writeConfig(dir: string, targets: readonly Target[]): void {
+  const config = {
+    global: { scrape_interval: '1s', scrape_timeout: '1s', evaluation_interval: '1s' },
+    rule_files: [join(dir, 'alerts.yaml')],
+    ...staticConfig(targets),
+  }
+  writeFileSync(join(dir, 'prometheus.yaml'), stringify(config))
+}
+
 /** Where agents listen on a cluster. */
 const metricsPort = 9474
 
@@ -92,12 +102,18 @@ export class TestPrometheus implements AsyncDisposable {
   readonly #relays: readonly Server[]
   readonly #process: ChildProcess
   readonly #dir: string
+  readonly #targets: readonly Target[]
   readonly #url: string
 
-  private constructor(relays: readonly Server[], child: ChildProcess, { dir, url }: { dir: string; url: string }) {
+  private constructor(
+    relays: readonly Server[],
+    child: ChildProcess,
+    { dir, targets, url }: { dir: string; targets: readonly Target[]; url: string },
+  ) {
     this.#relays = relays
     this.#process = child
     this.#dir = dir
+    this.#targets = targets
     this.#url = url
   }
 
@@ -108,14 +124,7 @@ export class TestPrometheus implements AsyncDisposable {
     const targets = nodes.map((node, index) => ({ node, ip: ips[index]! }))
     const relays = await Promise.all(targets.map(({ node, ip }) => relay(new LabPaths(lab).agentSocket(node), ip)))
     writeFileSync(join(dir, 'alerts.yaml'), quickRules(factor))
-    writeFileSync(
-      join(dir, 'prometheus.yaml'),
-      stringify({
-        global: { scrape_interval: '1s', scrape_timeout: '1s', evaluation_interval: '1s' },
-        rule_files: [join(dir, 'alerts.yaml')],
-        ...staticConfig(targets),
-      }),
-    )
+    writeConfig(dir, targets)
     const port = await freePort()
     const args = [
       `--config.file=${join(dir, 'prometheus.yaml')}`,
@@ -124,7 +133,7 @@ export class TestPrometheus implements AsyncDisposable {
       '--log.level=warn',
     ]
     const child = spawn('prometheus', args, { stdio: ['ignore', 'ignore', 'inherit'] })
-    const started = new TestPrometheus(relays, child, { dir, url: `http://127.0.0.1:${port}` })
+    const started = new TestPrometheus(relays, child, { dir, targets, url: `http://127.0.0.1:${port}` })
     try {
       await eventually('all agents are scraped', async () => (await started.query('up == 1')).length === nodes.length)
     } catch (error) {
@@ -132,6 +141,20 @@ export class TestPrometheus implements AsyncDisposable {
       throw error
     }
     return started
+  }
+
+  /** Has the agents of only these nodes as targets, as where the others have no pod. */
+  async find(nodes: readonly string[]): Promise<void> {
+    writeConfig(
+      this.#dir,
+      this.#targets.filter(({ node }) => nodes.includes(node)),
+    )
+    this.#process.kill('SIGHUP')
+    await eventually('these are the targets', async () => {
+      const found = (await this.query('up')).map(({ metric }) => metric['node']!)
+      assert.deepEqual(found.sort(), [...nodes].sort())
+      return true
+    })
   }
 
   async #get<T>(path: string): Promise<T> {

@@ -107,6 +107,11 @@ function epoll(): void {
   const told = new Uint8Array(2 * readyEvent.bytes)
   assert.equal(libc('epoll_wait', [fd, told, 2, 0]), 1)
   assert.deepEqual(told.subarray(0, readyEvent.bytes), event)
+  // struct pollfd: the descriptor, what is asked, what is so
+  const asked = new Int16Array(4)
+  new Int32Array(asked.buffer)[0] = into
+  asked[2] = 4
+  assert.deepEqual([libc('poll', [asked, 1, 0]), asked[3]], [1, 4])
   assert.throws(() => readSync(out, new Uint8Array(1)), { code: 'EAGAIN' })
 }
 
@@ -161,6 +166,7 @@ const calls: Readonly<Record<LibcName, () => void>> = {
   epoll_create1: epoll,
   epoll_ctl: epoll,
   epoll_wait: epoll,
+  poll: epoll,
   pipe2: epoll,
   ioctl,
   clock_gettime: clock,

@@ -15,7 +15,7 @@ const row = (name: string, more: Partial<NodeRow> = {}): NodeRow => ({
 
 const line = (each: LiveLine): Event => ({ kind: 'line', line: each, atMs: 1 })
 
-const all = (...nodes: NodeRow[]): LiveLine => ({ kind: 'all', source: 'lab default', version: '1', nodes, askedMs: 1 })
+const all = (...nodes: NodeRow[]) => ({ kind: 'all', source: 'lab default', version: '1', nodes, askedMs: 1 }) as const
 
 const played = (...events: Event[]): State => events.reduce(reduce, nothing)
 
@@ -51,6 +51,15 @@ test('what was known stays while nobody answers, and a line ends that', () => {
   assert.deepEqual([lost.link, lost.why, lost.nodes.size], ['lost', 'it has ended', 1])
   const found = reduce(lost, line({ kind: 'nodes', changed: [], gone: [], askedMs: 2 }))
   assert.deepEqual([found.link, found.why], ['live', undefined])
+})
+
+test('that nodes may be missing holds until a round says no more so', () => {
+  const round = { kind: 'nodes', changed: [], gone: [], askedMs: 2 } as const
+  const first = played(line({ ...all(row('a')), unlisted: 'no right' }))
+  assert.equal(first.unlisted, 'no right')
+  assert.equal(reduce(first, line({ ...round, unlisted: 'no time' })).unlisted, 'no time')
+  assert.equal(reduce(first, line(round)).unlisted, undefined)
+  assert.equal(reduce(first, line({ kind: 'failure', message: 'no' })).unlisted, 'no right')
 })
 
 test('a failure holds until the nodes are asked again', () => {

@@ -22,6 +22,8 @@ export type State = {
   readonly doctor?: DoctorState
   /** Why the agents cannot be found now. */
   readonly failure?: string
+  /** Why nodes that should have an agent and have none may be missing. */
+  readonly unlisted?: string
   /** How many rounds came: what shows that nodes were asked again. */
   readonly rounds: number
 }
@@ -55,7 +57,7 @@ function changed(nodes: State['nodes'], rows: readonly NodeRow[], gone: readonly
 function withLine(state: State, line: LiveLine): State {
   switch (line.kind) {
     case 'all': {
-      const { source, version, nodes, askedMs, doctor, failure } = line
+      const { source, version, nodes, askedMs, doctor, failure, unlisted } = line
       return {
         link: 'live',
         rounds: state.rounds + 1,
@@ -65,12 +67,14 @@ function withLine(state: State, line: LiveLine): State {
         ...(askedMs !== undefined && { askedMs }),
         ...(doctor && { doctor }),
         ...(failure !== undefined && { failure }),
+        ...(unlisted !== undefined && { unlisted }),
       }
     }
     case 'nodes': {
-      const { failure: _ended, ...rest } = state
+      const { failure: _ended, unlisted: _before, ...rest } = state
+      const { askedMs, unlisted } = line
       const nodes = changed(state.nodes, line.changed, line.gone)
-      return { ...rest, nodes, askedMs: line.askedMs, rounds: state.rounds + 1 }
+      return { ...rest, nodes, askedMs, ...(unlisted !== undefined && { unlisted }), rounds: state.rounds + 1 }
     }
     case 'doctor':
       return { ...state, doctor: line.doctor }

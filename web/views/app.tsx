@@ -61,7 +61,7 @@ function Age({ state: { link, heardMs, askedMs, rounds } }: { state: State }): J
   )
 }
 
-function Notices({ state: { link, why, failure, heardMs } }: { state: State }): JSX.Element | null {
+function Notices({ state: { link, why, failure, unlisted, heardMs } }: { state: State }): JSX.Element | null {
   if (link === 'strange')
     return (
       <Trouble
@@ -84,6 +84,13 @@ function Notices({ state: { link, why, failure, heardMs } }: { state: State }): 
       <div class="notice unknown" role="alert">
         <Sign />
         <p>The agents cannot be found now: {failure}. What is shown was known before.</p>
+      </div>
+    )
+  if (unlisted !== undefined)
+    return (
+      <div class="notice unknown" role="status">
+        <Sign />
+        <p>{`${unlisted[0]!.toUpperCase()}${unlisted.slice(1)}.`}</p>
       </div>
     )
   return null

@@ -51,6 +51,7 @@ function metrics(): AgentMetrics {
     endpoints: () => 3,
     leaksReleased: () => 2,
     nodes: () => 3,
+    nodesWithAgent: () => 2,
     api: () => ({ phase: 'backoff', restarts: 4, inSync: true, lastEventAtMs: 1_700_000_000_000 }),
     remotePlans: () => new Map([['node-2', { ...noRemotePlan, tunnelEnds: [peer] }]]),
     nftables: {
@@ -111,6 +112,8 @@ test('every metric has a conventional name, and its value has the unit of the na
     'causeway_problems{code="CW1002"} 1',
     'causeway_problem_since_timestamp_seconds{code="CW1002",object="node/a",about="node",readiness="ready with problems"} 1700000000',
     'causeway_addresses{cidr="10.244.1.0/24",family="ipv4",state="cooling"} 1',
+    'causeway_nodes 3',
+    'causeway_nodes_with_agent 2',
     'causeway_watch_up 0',
     'causeway_watch_restarts_total 4',
     'causeway_watch_last_event_timestamp_seconds 1700000000',

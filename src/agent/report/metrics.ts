@@ -19,6 +19,7 @@ export type MetricSources = {
   readonly endpoints: () => number
   readonly leaksReleased: () => number
   readonly nodes: () => number
+  readonly nodesWithAgent: () => number
   readonly api: () => ReflectorStatus & { readonly inSync: boolean }
   readonly remotePlans: () => ReadonlyMap<string, RemotePlan>
   /** A client used only for reading the traffic of remote nodes, which may take several turns of the event loop. */
@@ -131,6 +132,11 @@ export class AgentMetrics implements Disposable {
       () => alone(sources.leaksReleased()),
     )
     registry.gauge('causeway_nodes', 'Nodes of the cluster that are known.', () => alone(sources.nodes()))
+    registry.gauge(
+      'causeway_nodes_with_agent',
+      'Nodes of the cluster whose Node objects tell that an agent has worked there, now or before.',
+      () => alone(sources.nodesWithAgent()),
+    )
     registry.gauge('causeway_watch_in_sync', '1 when the whole list of nodes has been seen.', () =>
       alone(sources.api().inSync ? 1 : 0),
     )

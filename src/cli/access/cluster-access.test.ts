@@ -231,6 +231,43 @@ test('agents are looked for where they are said to be, else in the usual namespa
   )
 })
 
+const daemonSet = { metadata: { name: 'causeway-agent', namespace }, spec: { template: { spec: {} } } }
+const noUpgrade: UpgradeHandler = (_request, socket) => socket.destroy()
+
+/** Pods, nodes and DaemonSets, but for paths that are answered with a status. */
+function listingAll(statuses: Readonly<Record<string, number>> = {}): Handler {
+  const pods = listing(pod('a'))
+  return (request, response) => {
+    const { path } = request
+    const [, code] = Object.entries(statuses).find(([end]) => path.endsWith(end)) ?? []
+    if (code !== undefined) return sendStatus(response, code, 'Told')
+    const nodes = ['a', 'b'].map((name) => ({ metadata: { name } }))
+    if (path === '/api/v1/nodes')
+      return sendJson(response, { kind: 'NodeList', metadata: { resourceVersion: '1' }, items: nodes })
+    return path.endsWith('/causeway-agent') ? sendJson(response, daemonSet) : pods(request, response)
+  }
+}
+
+test('a node that should have an agent is named; where that cannot be looked for it is said, and why', async () => {
+  const seen = async (statuses: Readonly<Record<string, number>>, options = {}): Promise<AgentAccess> => {
+    await using cluster = await Promise.resolve(new Cluster())
+    await using access = await cluster.access(listingAll(statuses), noUpgrade, options)
+    return access
+  }
+  const names = ({ agents }: AgentAccess): string[] => agents.map(({ node }) => node)
+  const none = { '/causeway-observer': 404 }
+  const whole = await seen(none)
+  assert.deepEqual([names(whole), whole.unlisted], [['a', 'b'], undefined])
+  const refused = await seen({ ...none, '/nodes': 403 })
+  assert.deepEqual(names(refused), ['a'])
+  assert.equal(refused.unlisted?.isPassing, false)
+  assert.match(refused.unlisted.why, /^the list of nodes cannot be read: .*403/)
+  const failing = await seen({ ...none, '/causeway-agent': 500 })
+  assert.equal(failing.unlisted?.isPassing, true)
+  assert.match(failing.unlisted.why, /^daemonset causeway-system\/causeway-agent cannot be read: .*500/)
+  assert.equal((await seen({ ...none, '/nodes': 403 }, { node: 'a' })).unlisted, undefined)
+})
+
 test('nothing is asked that the role of an installation does not allow, but the list of nodes', async () => {
   await using cluster = await Promise.resolve(new Cluster())
   const port = await cluster.agent(telling('a'))

@@ -1,14 +1,16 @@
 // The agents of a cluster, asked through its API server.
 import { type AgentOfNode } from '#/api/client.ts'
+import { noTransport } from '#/api/transport.ts'
 import { type ApiClient } from '#/cluster/client.ts'
 import { connect } from '#/cluster/connect.ts'
-import { ApiError } from '#/cluster/errors.ts'
+import { ApiError, describe, isApiError } from '#/cluster/errors.ts'
 import { daemonSetPath, nodesPath, podsPath } from '#/cluster/paths.ts'
 import { type KubeNode, type KubeObject, type Pod } from '#/model/kubernetes.ts'
 import { nodeSettings } from '#/settings/agent-settings.ts'
 import { UsageError } from '../args.ts'
 import { agentPlaces, agentSelector, daemonSetNames } from './agent-pods.ts'
-import { execTransport, noTransport } from './exec-transport.ts'
+import { execTransport } from './exec-transport.ts'
+import { type FoundAgents, type Unlisted } from './found-agents.ts'
 import { apiRefusal } from './refusals.ts'
 
 export type ClusterChoice = {
@@ -20,17 +22,21 @@ export type ClusterChoice = {
   readonly node?: string | undefined
 }
 
-export type AgentAccess = AsyncDisposable & { readonly agents: readonly AgentOfNode[] }
+export type AgentAccess = AsyncDisposable & FoundAgents
 
 /** Listing what is not needed has to be quick, or is done without. */
 const extraMs = 5000
 
-/** What may be read; undefined when it may not, or is not there. */
-async function ifAllowed<T>(reading: Promise<T>): Promise<T | undefined> {
+type Extra<T> = { readonly value?: T; readonly unlisted?: Unlisted }
+
+/** What may be read. What is not there is no failure. */
+async function ifAllowed<T>(what: string, reading: Promise<T>): Promise<Extra<T>> {
   try {
-    return await reading
-  } catch {
-    return undefined
+    return { value: await reading }
+  } catch (error) {
+    if (isApiError(error, 404)) return {}
+    const isPassing = !isApiError(error, 401) && !isApiError(error, 403)
+    return { unlisted: { why: `${what} cannot be read: ${describe(error)}`, isPassing } }
   }
 }
 
@@ -61,27 +67,33 @@ async function agentPods(client: ApiClient, said: string | undefined): Promise<r
   )
 }
 
-async function agentsOf(client: ApiClient, { namespace: said, node }: ClusterChoice): Promise<AgentOfNode[]> {
+async function agentsOf(client: ApiClient, { namespace: said, node }: ClusterChoice): Promise<FoundAgents> {
   const pods = await agentPods(client, said)
   const namespace = pods[0]!.metadata.namespace ?? ''
   const [nodes, ...daemonSets] = await Promise.all([
-    ifAllowed(client.list<KubeNode>(nodesPath(), { timeoutMs: extraMs })),
+    ifAllowed('the list of nodes', client.list<KubeNode>(nodesPath(), { timeoutMs: extraMs })),
     ...daemonSetNames.map(async (name) =>
-      ifAllowed(client.get<KubeObject>(daemonSetPath(namespace, name), { timeoutMs: extraMs })),
+      ifAllowed(
+        `daemonset ${namespace}/${name}`,
+        client.get<KubeObject>(daemonSetPath(namespace, name), { timeoutMs: extraMs }),
+      ),
     ),
   ])
-  const found = daemonSets.filter((each) => each !== undefined)
-  const places = agentPlaces({ pods, nodes: nodes?.items, daemonSets: found })
+  const found = daemonSets.flatMap(({ value }) => value ?? [])
+  const places = agentPlaces({ pods, nodes: nodes.value?.items, daemonSets: found })
+  const { unlisted } = [nodes, ...daemonSets].find((each) => each.unlisted !== undefined) ?? {}
   const chosen = places.filter((place) => node === undefined || place.node === node)
   if (chosen.length === 0)
     throw new UsageError(`--node ${node}: the cluster has agents on ${places.map((place) => place.node).join(', ')}`)
-  return chosen.map((place) => {
+  const agents = chosen.map((place): AgentOfNode => {
     const { pod, why } = place
     if (pod === undefined) return { node: place.node, transport: noTransport(place.node, why ?? '') }
     const transport =
       why === undefined ? execTransport(client, place.node, pod) : noTransport(`${place.node} (pod ${pod.name})`, why)
     return { node: place.node, pod: `${pod.namespace}/${pod.name}`, transport }
   })
+  // who asks one node misses no other
+  return { agents, ...(unlisted !== undefined && node === undefined && { unlisted }) }
 }
 
 /** Finds the agents. Rejects when that is refused or there is none, with what to do. */
@@ -92,7 +104,7 @@ export async function clusterAccess(choice: ClusterChoice): Promise<AgentAccess>
     ...(context !== undefined && { context }),
   })
   try {
-    return { agents: await agentsOf(client, choice), [Symbol.asyncDispose]: async () => client[Symbol.asyncDispose]() }
+    return { ...(await agentsOf(client, choice)), [Symbol.asyncDispose]: async () => client[Symbol.asyncDispose]() }
   } catch (error) {
     await client[Symbol.asyncDispose]()
     throw error

@@ -29,9 +29,3 @@ export function execTransport(client: ApiClient, node: string, { namespace, name
     open: async (request, signal) => told(over.open(request, signal), signal),
   }
 }
-
-/** The transport to where no agent can be asked. */
-export function noTransport(place: string, why: string): AgentTransport {
-  const fail = async (): Promise<never> => Promise.reject(new NotReached(why))
-  return { place, send: fail, open: fail }
-}

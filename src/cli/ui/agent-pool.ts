@@ -1,6 +1,7 @@
 // The agents that the page looks at, found anew now and then: nodes come and go, and with a new release each agent is in another pod.
 import { type AgentOfNode } from '#/api/client.ts'
 import { type AgentAccess } from '../access/cluster-access.ts'
+import { type FoundAgents, unlistedText, withKept } from '../access/found-agents.ts'
 
 /** Where agents are found. */
 export type AgentSource = {
@@ -19,22 +20,33 @@ export type AgentSource = {
 /** When an agent does not answer, another one may have taken its place: they are looked for sooner. */
 const doubtedAgeMs = 10_000
 
-/** Agents that are being looked for, or were found. They are closed when they are neither used, nor waited for, nor the newest ones. */
+/** Who uses agents: what could not be looked for is told in words. */
+type Work<T> = (agents: readonly AgentOfNode[], unlisted: string | undefined) => Promise<T>
+
+/** Agents that are looked for, or were found. Closed when they are neither used any more nor the newest ones. */
 class Opened {
-  /** Rejects when they cannot be found. */
-  readonly access: Promise<AgentAccess>
+  readonly #access: Promise<AgentAccess>
+  /** What was found, with what is kept of the former ones. */
+  readonly found: Promise<FoundAgents>
+  /** When they were found. */
+  openedMs = Infinity
   #users = 0
   #isOld = false
 
-  constructor(access: Promise<AgentAccess>) {
-    this.access = access
+  constructor(access: Promise<AgentAccess>, before: Opened | undefined) {
+    this.#access = access
+    this.found = Promise.all([access, before?.found]).then(([now, known]) => {
+      this.openedMs = performance.now()
+      return withKept(now, known)
+    })
   }
 
-  /** Who waits counts as a user from this moment on: else another one could have them closed in between. */
-  async use<T>(work: (agents: readonly AgentOfNode[]) => Promise<T>): Promise<T> {
+  /** Who waits for them to be found uses them already: they are not closed before he begins. */
+  async use<T>(work: Work<T>): Promise<T> {
     this.#users++
     try {
-      return await work((await this.access).agents)
+      const { agents, unlisted } = await this.found
+      return await work(agents, unlisted && unlistedText(unlisted))
     } finally {
       this.#users--
       await this.#closeIfDone()
@@ -47,15 +59,16 @@ class Opened {
   }
 
   async #closeIfDone(): Promise<void> {
-    if (this.#isOld && this.#users === 0) await (await this.access)[Symbol.asyncDispose]()
+    if (this.#isOld && this.#users === 0) await (await this.#access)[Symbol.asyncDispose]()
   }
 }
 
 export class AgentPool implements AsyncDisposable {
   readonly #source: AgentSource
   #current: Opened | undefined
-  #currentMs = -Infinity
   #opening: Opened | undefined
+  /** Ends when what is looked for is found, or not, and the former ones are given up. */
+  #settling: Promise<unknown> = Promise.resolve()
   #isDoubted = false
 
   constructor(source: AgentSource) {
@@ -68,36 +81,41 @@ export class AgentPool implements AsyncDisposable {
   }
 
   /** Rejects when the agents cannot be found. */
-  async use<T>(work: (agents: readonly AgentOfNode[]) => Promise<T>): Promise<T> {
-    return this.#fresh().use(work)
+  async use<T>(work: Work<T>): Promise<T> {
+    return await this.#fresh().use(work)
   }
 
   #fresh(): Opened {
+    const ageMs = performance.now() - (this.#current?.openedMs ?? -Infinity)
     const mostMs = this.#isDoubted ? Math.min(doubtedAgeMs, this.#source.maxAgeMs) : this.#source.maxAgeMs
-    if (this.#current !== undefined && performance.now() - this.#currentMs < mostMs) return this.#current
-    return (this.#opening ??= this.#begin())
+    if (this.#current !== undefined && ageMs < mostMs) return this.#current
+    return (this.#opening ??= this.#open())
   }
 
-  #begin(): Opened {
-    const opened = new Opened(this.#open())
-    opened.access.catch(() => (this.#opening = undefined))
+  #open(): Opened {
+    const opened = new Opened(this.#source.open(), this.#current)
+    this.#settling = Promise.all([this.#settling, this.#settle(opened)])
     return opened
   }
 
-  async #open(): Promise<AgentAccess> {
-    const access = await this.#source.open()
+  async #settle(opened: Opened): Promise<void> {
+    try {
+      await opened.found
+    } catch {
+      // who uses it is told
+      this.#opening = undefined
+      return
+    }
     const before = this.#current
-    this.#current = this.#opening
-    this.#currentMs = performance.now()
+    this.#current = opened
     this.#opening = undefined
     this.#isDoubted = false
-    // the new ones are there, whatever becomes of the former ones
+    // that the former ones cannot be closed takes nothing from who has the new ones
     await before?.retire().catch(() => undefined)
-    return access
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#opening?.access.catch(() => undefined)
+    await this.#settling
     await this.#current?.retire()
     this.#current = undefined
   }

@@ -17,7 +17,7 @@ export type News =
 export type HubDeps = {
   readonly source: AgentSource
   readonly version: string
-  readonly examine: (agents: readonly AgentOfNode[]) => Promise<DoctorReport>
+  readonly examine: (agents: readonly AgentOfNode[], unlisted: string | undefined) => Promise<DoctorReport>
 }
 
 export class Hub implements AsyncDisposable {

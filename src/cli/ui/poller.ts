@@ -61,7 +61,7 @@ export class Poller implements AsyncDisposable {
     while (!signal.aborted) {
       const startMs = performance.now()
       try {
-        await pool.use((agents) => this.#round(agents, signal))
+        await pool.use((agents, unlisted) => this.#round(agents, unlisted, signal))
       } catch (error) {
         if (!signal.aborted) onFailure(messageOf(error))
       }
@@ -70,10 +70,13 @@ export class Poller implements AsyncDisposable {
     }
   }
 
-  async #round(agents: readonly AgentOfNode[], signal: AbortSignal): Promise<void> {
+  async #round(agents: readonly AgentOfNode[], unlisted: string | undefined, signal: AbortSignal): Promise<void> {
     const { picture, onNews } = this.#deps
     const startMs = performance.now()
-    picture.takeNames(agents.map(({ node }) => node))
+    picture.takeNames(
+      agents.map(({ node }) => node),
+      unlisted,
+    )
     const queue = agents.toSorted((a, b) => Number(this.#late.has(a.node)) - Number(this.#late.has(b.node))).values()
     const show = setInterval(() => onNews(Date.now(), false), showMs)
     const work = async (): Promise<void> => {

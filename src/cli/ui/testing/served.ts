@@ -6,7 +6,7 @@ import { type AgentOfNode } from '#/api/client.ts'
 import { type DoctorReport } from '#/ui/contract.ts'
 import { type AgentSource } from '../agent-pool.ts'
 import { Assets } from '../assets.ts'
-import { Hub } from '../hub.ts'
+import { Hub, type HubDeps } from '../hub.ts'
 import { UiServer } from '../server.ts'
 import { type RunTrace, Traces } from '../traces.ts'
 
@@ -26,7 +26,7 @@ export type ServedOptions = {
   readonly agents: () => readonly AgentOfNode[]
   /** The folder of the page that was built; a page of one line where it is absent. */
   readonly page?: string
-  readonly examine?: (agents: readonly AgentOfNode[]) => Promise<DoctorReport>
+  readonly examine?: HubDeps['examine']
   readonly trace?: RunTrace
   readonly leastPauseMs?: number
   readonly name?: string
