@@ -49,4 +49,20 @@ test('a tunnel that breaks is told everywhere, and so is its end', async () => {
   await sleep(10_000)
   assert.match(status(), /^node-1: ready, /m)
   assert.doesNotMatch(status(), /CW/)
+
+  // and TCP with them, but for connections of the node itself, such as that to the Kubernetes API
+  for (const node of ['node-1', 'node-2'])
+    lab.mustInside(
+      node,
+      'nft',
+      'add rule inet t in ct state established accept; add rule inet t in meta l4proto tcp drop',
+    )
+  for (let second = 0; second < 15; second++) {
+    await sleep(1_000)
+    // that its pods do not reach their own node is told, and nothing of other nodes
+    assert.deepEqual(
+      [...new Set(status().match(/CW\d{4}/g))].filter((code) => code !== 'CW7003'),
+      [],
+    )
+  }
 })

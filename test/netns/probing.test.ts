@@ -6,7 +6,7 @@ import { test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import { type Clock, systemClock } from '#/cluster/clock.ts'
 import { ManualClock } from '#/cluster/testing/manual-clock.ts'
-import { comesFrom } from '#/agent/probing/arrivals.ts'
+import { comesFrom, type OpenArrivals } from '#/agent/probing/arrivals.ts'
 import { answersTcp } from '#/agent/probing/tcp-answer.ts'
 import { refusesUdp } from '#/agent/probing/udp-answer.ts'
 import { openProbeSocket } from '#/agent/probing/echo-sockets.ts'
@@ -14,6 +14,7 @@ import { type Peers, Probing, type ProbingDeps } from '#/agent/probing/probing.t
 import { NftClient } from '#/kernel/nftables.ts'
 import { Addr, families, type Family, Prefix } from '#/lib/addr.ts'
 import { silent } from '#/lib/log.ts'
+import { vtepMac } from '#/model/names.ts'
 import { type Verdict } from '#/model/verdict.ts'
 import { nodeTable } from '#/plan/filter.ts'
 import { noRemotePlan } from '#/plan/remote-plan.ts'
@@ -208,6 +209,29 @@ test('frames for the MAC of somebody else are no packets that come', async () =>
     scene.router.sh(`ip neigh replace ${own[4]} ${wrong}; ip -6 neigh replace ${own[6]} ${wrong}`)
     await until(() => probing.problems.length > 0, 'the way is broken')
     assert.match(textsOf(probing), /^CW1306 node\/node-2: node-2: no answer at all/)
+  } finally {
+    for (const talker of talkers) talker.kill('SIGKILL')
+  }
+})
+
+test('what comes to the MAC that all ends of tunnels share is for this node, though no device has it', async () => {
+  using scene = new Scene()
+  const talkers = talkFrom(scene.peer)
+  try {
+    for (const [mac, isOurs] of [
+      [vtepMac, true],
+      ['02:43:57:ff:ff:fe', false],
+      ['02:43:58:ff:ff:ff', false],
+    ] as const) {
+      const to = `lladdr ${mac} nud permanent dev a`
+      scene.router.sh(`ip neigh replace ${own[4]} ${to}; ip -6 neigh replace ${own[6]} ${to}`)
+      await delay(100)
+      for (const family of families) {
+        const open: OpenArrivals = (filter) => scene.host.netns.run(() => arrivalSocket(filter))
+        const isThere = await comesFrom(Prefix.parse(podCIDRs[family]), isOurs ? 5_000 : 300, open)
+        assert.equal(isThere, isOurs, `${mac} over IPv${family}`)
+      }
+    }
   } finally {
     for (const talker of talkers) talker.kill('SIGKILL')
   }
