@@ -62,7 +62,7 @@ function commonOf(type: string, { title, about, place, targets }: Common): Panel
   }
 }
 
-type Stat = Common & { readonly thresholds: Thresholds; readonly hasGraph?: boolean }
+type Stat = Common & { readonly thresholds: Thresholds }
 
 /** One number, with its course behind it. */
 export function stat(panel: Stat): Panel {
@@ -80,7 +80,7 @@ export function stat(panel: Stat): Panel {
     options: {
       reduceOptions: { calcs: ['lastNotNull'], fields: '', values: false },
       colorMode: 'value',
-      graphMode: panel.hasGraph === false ? 'none' : 'area',
+      graphMode: 'area',
       justifyMode: 'auto',
       orientation: 'auto',
       textMode: 'auto',
@@ -165,27 +165,20 @@ export type Column = {
   readonly title: string
   readonly unit?: string
   readonly width?: number
-  /** The background shows the value. */
-  readonly thresholds?: Thresholds
 }
 
-type Table = Common & { readonly columns: readonly Column[]; readonly sortBy?: string; readonly isDescending?: boolean }
+type Table = Common & { readonly columns: readonly Column[]; readonly sortBy?: string }
 
-function override({ name, title, unit, width, thresholds }: Column): object {
+function override({ name, title, unit, width }: Column): object {
   const properties: object[] = [{ id: 'displayName', value: title }]
   if (unit !== undefined) properties.push({ id: 'unit', value: unit })
   if (width !== undefined) properties.push({ id: 'custom.width', value: width })
-  if (thresholds !== undefined)
-    properties.push(
-      { id: 'thresholds', value: steps(thresholds) },
-      { id: 'custom.cellOptions', value: { type: 'color-background' } },
-    )
   return { matcher: { id: 'byName', options: name }, properties }
 }
 
 /** The values of now, one a line, with the columns that are named. */
 export function table(panel: Table): Panel {
-  const { columns, sortBy, isDescending = false } = panel
+  const { columns, sortBy } = panel
   return {
     ...commonOf('table', panel),
     fieldConfig: {
@@ -196,7 +189,7 @@ export function table(panel: Table): Panel {
       showHeader: true,
       cellHeight: 'sm',
       footer: { show: false, reducer: ['sum'], countRows: false },
-      sortBy: sortBy === undefined ? [] : [{ displayName: sortBy, desc: isDescending }],
+      sortBy: sortBy === undefined ? [] : [{ displayName: sortBy, desc: false }],
     },
     transformations: [
       { id: 'filterFieldsByName', options: { include: { names: columns.map(({ name }) => name) } } },

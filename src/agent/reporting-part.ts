@@ -293,7 +293,7 @@ export class ReportingPart implements AsyncDisposable {
         reasons: () => this.readiness.reasons,
         times: this.#problemTimes,
       },
-      pools: () => pods.ipam.show().cidrs,
+      pools: () => pods.ipam.cidrs,
       endpoints: () => pods.endpoints.length,
       leaksReleased: () => pods.leaksReleased,
       nodes: () => cluster.nodes.objects.size,

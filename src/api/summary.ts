@@ -1,4 +1,5 @@
 // Makes the short answer about a node out of what its agent knows, or told at length. Pure.
+import { byText } from '#/lib/by-text.ts'
 import { type CidrRow } from './schemas/ipam.ts'
 import { type PeerWay } from './schemas/peers.ts'
 import { type ToldProblem } from './schemas/problem.ts'
@@ -11,8 +12,6 @@ const leastLossShare = 0.005
 
 const worstFirst: readonly PeerWay['state'][] = ['broken', 'one way', 'small only', 'lossy', 'unknown', 'ok']
 const badness = ({ state }: PeerWay): number => worstFirst.indexOf(state)
-
-const byText = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)
 
 /** Whether a pair is well is decided by the ways of pods: firewalls may refuse what nodes ask each other. */
 function pairOf(to: string, all: readonly PeerWay[]): SummaryPair {

@@ -3,6 +3,7 @@ import { type AgentOfNode } from '#/api/client.ts'
 import { messageOf } from '#/lib/log.ts'
 import { isDenied, isLost, isWhole, worthAgain } from '#/doctor/losses.ts'
 import { namesIn } from '#/doctor/extent.ts'
+import { pairOf, pairText } from '#/doctor/pair.ts'
 import { otherPods, ringOf } from '#/doctor/ring.ts'
 import { nodeEchoes, suspectPackets } from '#/doctor/suspects.ts'
 import { type FollowedPacket, type NodeAnswers, type PlannedPacket } from '#/doctor/types.ts'
@@ -120,10 +121,6 @@ export async function followRing(asked: readonly AskedNode[], about: string | un
 
 /** A way in one family, whichever protocol. */
 const wayOf = ({ from, to, family }: PlannedPacket): string => `${from.node} ${to.node} ${family}`
-
-const pairText = (one: string, other: string): string => [one, other].toSorted().join(' ')
-
-const pairOf = ({ from, to }: PlannedPacket): string => pairText(from.node, to.node)
 
 /** The ways of which agents' own probes say that all is lost. */
 function brokenPairs(answers: readonly NodeAnswers[]): string[] {

@@ -1,6 +1,7 @@
 // Sends the packets of a connectivity test: each is a trace, and one that is lost without a reason is sent once more.
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type AgentOfNode } from '#/api/client.ts'
+import { type AgentOfNode, mostAtOnce as agentsAtOnce } from '#/api/client.ts'
+import { eachOf } from '#/cluster/each-of.ts'
 import { followed, isWorthAgain, judge, type Told } from '#/connectivity/judge.ts'
 import { type Fault, type Outside, type Probe, type ProbeResult } from '#/connectivity/types.ts'
 import { type FollowedPacket, type PacketEnd } from '#/doctor/types.ts'
@@ -32,9 +33,10 @@ export type AskedAgents = {
 
 /** Asks each agent whether it is there: one that is not would be waited for again and again. */
 export async function askAgents(all: readonly AgentOfNode[]): Promise<AskedAgents> {
-  const asked = await Promise.all(
-    all.map(async (agent) => ({ agent, outcome: await askSoon(agent, 'status', {}, undefined, answerMs) })),
-  )
+  const asked = await eachOf(all, agentsAtOnce, async (agent) => ({
+    agent,
+    outcome: await askSoon(agent, 'status', {}, undefined, answerMs),
+  }))
   return {
     agents: new Map(asked.flatMap(({ agent, outcome }) => (outcome.kind === 'answer' ? [[agent.node, agent]] : []))),
     faults: asked.flatMap(({ agent, outcome }) =>

@@ -7,7 +7,7 @@ import { eventsPath, networkPoliciesPath, podsPath, servicePath, servicesIn } fr
 import { podObjects, policyObject, roleOf, serviceNames, serviceObjects } from '#/connectivity/objects.ts'
 import { type EventObject, isHopeless, isReady, whyNotReady } from '#/connectivity/pod-state.ts'
 import { type Fault, type TestNode, type TestPod, type TestService } from '#/connectivity/types.ts'
-import { fieldsOf, type KubeObject, listOf, nodeNameOf, type Pod, podAddressesOf } from '#/model/kubernetes.ts'
+import { fieldsOf, type KubeObject, listOf, nodeNameOf, type Pod, podAddressesOf, textOf } from '#/model/kubernetes.ts'
 import { refused } from './test-connectivity-namespace.ts'
 
 const atOnce = 8
@@ -15,8 +15,6 @@ const pollMs = 250
 /** After the last pod became ready, so long the others are waited for where something is known to be in their way. */
 const stragglerMs = 15_000
 const accountMs = 15_000
-
-const textOf = (value: unknown): string => (typeof value === 'string' ? value : '')
 
 /** A new namespace has its service account, which every pod needs, only after a moment. */
 async function create(client: ApiClient, path: string, object: KubeObject, signal: AbortSignal): Promise<KubeObject> {

@@ -1,5 +1,5 @@
 // A connectivity test for whoever reads JUnit's XML: a suite for each scenario, a case for each packet. Pure.
-import { faultOf, probeText } from './text.ts'
+import { detailsOf, faultOf, probeText, withCode } from './text.ts'
 import { type Fault, type ScenarioResult } from './types.ts'
 
 const escapes: Readonly<Record<string, string>> = {
@@ -20,10 +20,10 @@ function escaped(text: string): string {
 
 const seconds = (ms: number): string => (ms / 1000).toFixed(3)
 
-function failure({ text, code, remedy, consequences = [] }: Fault): string {
-  const more = [...(remedy === undefined ? [] : [`remedy: ${remedy}`]), ...consequences.map((each) => `so: ${each}`)]
-  const type = code === undefined ? 'packet' : code
-  return `<failure type="${type}" message="${escaped(code === undefined ? text : `${code} ${text}`)}">${escaped([text, ...more].join('\n'))}</failure>`
+function failure(fault: Fault): string {
+  const { text, code } = fault
+  const body = [text, ...detailsOf(fault)].join('\n')
+  return `<failure type="${code ?? 'packet'}" message="${escaped(withCode(code, text))}">${escaped(body)}</failure>`
 }
 
 function testCase(suite: string, name: string, body = ''): string {

@@ -1,7 +1,5 @@
 // What keeps a pod of the test from being ready, as its status and its Events say. Pure.
-import { conditionOf, fieldsOf, type KubeObject, listOf, type Pod, podAddressesOf } from '#/model/kubernetes.ts'
-
-const textOf = (value: unknown): string => (typeof value === 'string' ? value : '')
+import { conditionOf, fieldsOf, type KubeObject, listOf, type Pod, podAddressesOf, textOf } from '#/model/kubernetes.ts'
 
 export function isReady(pod: Pod): boolean {
   return conditionOf(pod, 'Ready').status === 'True' && podAddressesOf(pod).addrs.length > 0

@@ -25,7 +25,14 @@ export function probeText({ from, to, target, family, protocol, port, isOfFullSi
   return `${what} over IPv${family} from ${endText(from)} to ${endText(to)}${address}${at}`
 }
 
-const withCode = (code: string | undefined, text: string): string => (code === undefined ? text : `${code} ${text}`)
+export const withCode = (code: string | undefined, text: string): string =>
+  code === undefined ? text : `${code} ${text}`
+
+/** What stands below a fault: what mends it, and what follows from it. */
+export const detailsOf = ({ remedy, consequences = [] }: Fault): string[] => [
+  ...(remedy === undefined ? [] : [`remedy: ${remedy}`]),
+  ...consequences.map((each) => `so: ${each}`),
+]
 
 /** The fault that a probe is which did not pass. */
 export function faultOf({ probe, text, code, remedy }: ProbeResult): Fault {
@@ -41,16 +48,12 @@ function hanging(text: string, start: string, rest: string, columns: number): st
   return wrapWords(text, columns - rest.length).map((piece, index) => (index === 0 ? start : rest) + piece)
 }
 
-function faultLines(
-  { subject, text, code, remedy, consequences = [] }: Fault,
-  more: number,
-  columns: number,
-): string[] {
+function faultLines(fault: Fault, more: number, columns: number): string[] {
+  const { subject, text, code } = fault
   const like = more === 0 ? '' : ` (and ${more} more like it)`
-  const details = [...(remedy === undefined ? [] : [`remedy: ${remedy}`]), ...consequences.map((each) => `so: ${each}`)]
   return [
     ...hanging(`${withCode(code, subject)}: ${text}${like}`, '      ! ', '        ', columns),
-    ...details.flatMap((each) => hanging(each, '      !     ', '            ', columns)),
+    ...detailsOf(fault).flatMap((each) => hanging(each, '      !     ', '            ', columns)),
   ]
 }
 

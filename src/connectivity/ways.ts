@@ -1,13 +1,12 @@
 // Between which nodes packets are sent, and which nodes are tested. Pure.
+import { byNumberedName } from '#/lib/numbered-names.ts'
 
 /** All ordered pairs of so many nodes. */
 const fewNodes = 4
 
-const inOrder = new Intl.Collator('en', { numeric: true })
-
 /** So many of these, spread over all of them in the order of their names; all where `count` is undefined. */
 export function sampleOf(names: readonly string[], count: number | undefined): string[] {
-  const sorted = names.toSorted(inOrder.compare)
+  const sorted = names.toSorted(byNumberedName)
   if (count === undefined || count >= sorted.length) return sorted
   return Array.from({ length: count }, (_, index) => sorted[Math.floor((index * sorted.length) / count)]!)
 }

@@ -4,6 +4,7 @@ import { ownValue } from '#/lib/own-value.ts'
 import { problem } from '#/model/problems.ts'
 import { reasonWords } from '#/trace/reasons.ts'
 import { touches } from './extent.ts'
+import { pairOf } from './pair.ts'
 import { isNamed, natureOf } from './ranks.ts'
 import {
   type Extent,
@@ -156,8 +157,6 @@ export function lostPackets(packets: readonly FollowedPacket[]): Sign[] {
   return packets.filter(isLost).map(signOf)
 }
 
-const pairOf = ({ from, to }: FollowedPacket): string => [from.node, to.node].toSorted().join(' ')
-
 /** Ways that lose some packets: what was lost between two nodes was answered when it was sent again. Not those of which an agent tells it. */
 export function lossyWays(packets: readonly FollowedPacket[], told: readonly Sign[]): Sign[] {
   const answered = new Set(packets.filter(isWhole).map(wayOf))
@@ -216,9 +215,10 @@ function isExplained(packet: FollowedPacket, told: readonly Sign[]): boolean {
 export function blamedCauses(packets: readonly FollowedPacket[], told: readonly Sign[]): Sign[] {
   const causes = new Map<string, Sign>()
   for (const packet of packets.filter(isLost)) {
-    const { code, node } = lossOf(packet)
+    const loss = lossOf(packet)
+    const { code, node } = loss
     if (code === undefined || node === undefined) continue
-    if (told.some((sign) => isBlamed(sign, { ...lossOf(packet) }))) continue
+    if (told.some((sign) => isBlamed(sign, loss))) continue
     const key = `${code} ${node}`
     if (causes.has(key) || isExplained(packet, told)) continue
     const peers = [packet.from.node, packet.to.node].filter((each) => each !== node)

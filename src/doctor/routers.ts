@@ -2,6 +2,7 @@
 // one cause. Pure.
 import { namesOf } from '#/lib/causes.ts'
 import { type ToldProblem } from '#/api/schemas/problem.ts'
+import { pairText } from './pair.ts'
 import { type NodeAnswers, type RouterWords, type Sign } from './types.ts'
 
 /** Which probes of a way show what a problem of that code says. */
@@ -35,7 +36,7 @@ function textOf({ by, why, mtuBytes }: RouterWords): string {
 
 /** Two ways of one group: a router said the same of both, or they are between the same two nodes. */
 function groupedBy({ routers = [], extent: { at, peers = [] } }: Sign): string[] {
-  const pairs = at === undefined ? [] : peers.map((peer) => [at, peer].toSorted().join(' '))
+  const pairs = at === undefined ? [] : peers.map((peer) => pairText(at, peer))
   return [...routers.map(textOf), ...pairs]
 }
 

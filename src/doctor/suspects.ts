@@ -3,6 +3,7 @@
 import { blamedCode, isLost } from './losses.ts'
 import { neighbourSigns } from './neighbours.ts'
 import { natureOf } from './ranks.ts'
+import { pairOf } from './pair.ts'
 import { type Names } from './extent.ts'
 import { ownProblems } from './agents.ts'
 import { type FollowedPacket, type NodeAnswers, type PacketEnd, type PlannedPacket } from './types.ts'
@@ -61,7 +62,7 @@ export function suspectPackets(
 export function nodeEchoes(packets: readonly FollowedPacket[]): PlannedPacket[] {
   const end = ({ node }: PacketEnd): PacketEnd => ({ name: node, node, isPod: false })
   const cut = packets.filter((packet) => isLost(packet) && blamedCode(packet) === 'CW1201')
-  const pairs = Map.groupBy(cut, ({ from, to }) => [from.node, to.node].toSorted().join(' '))
+  const pairs = Map.groupBy(cut, pairOf)
   return [...pairs.values()]
     .map(([first]) => first!)
     .filter(({ from, to }) => from.node !== to.node)

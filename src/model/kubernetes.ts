@@ -85,7 +85,8 @@ export function isFields(value: unknown): value is Fields {
 
 /** The value as a list of unknown items; an empty one for anything else. */
 export const listOf = (value: unknown): readonly unknown[] => (Array.isArray(value) ? value : [])
-const textOf = (value: unknown): string => (typeof value === 'string' ? value : '')
+/** The value as a text; an empty one for anything else. */
+export const textOf = (value: unknown): string => (typeof value === 'string' ? value : '')
 
 const identityFields = [
   'namespace',

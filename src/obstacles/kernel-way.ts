@@ -232,14 +232,19 @@ function insteadOf(way: PlannedWay): string {
   }
 }
 
+/** What by others drops the packet; of rules the first. */
+function droppersOf(packet: Lookup, state: KernelState) {
+  return {
+    rule: state.rules.find((each) => each.dead !== undefined && isFor(each, packet)),
+    routes: state.dropping.filter(({ dst, table }) => dst.contains(packet.dst) && isLookedIn(table, packet, state)),
+  }
+}
+
 /** Whether a route or rule by others drops packets to the source: rp_filter then refuses those from there. */
 function isDropped({ src, dst }: Lookup, state: KernelState): boolean {
   if (src === undefined) return false
-  const back: Lookup = { dst: src, src: dst }
-  return (
-    state.dropping.some((route) => route.dst.contains(src) && isLookedIn(route.table, back, state)) ||
-    state.rules.some((rule) => rule.dead !== undefined && isFor(rule, back))
-  )
+  const { rule, routes } = droppersOf({ dst: src, src: dst }, state)
+  return rule !== undefined || routes.length > 0
 }
 
 function refusal(way: PlannedWay, packet: Lookup, code: string, state: KernelState): Judgement {
@@ -248,10 +253,8 @@ function refusal(way: PlannedWay, packet: Lookup, code: string, state: KernelSta
   if (src !== undefined && iif !== undefined && state.own.some((addr) => addr.equals(src))) return planned
   // what drops packets to the source is found by a packet to that; other senders' packets to this node's pods come
   if (way.kind === 'own' && iif !== undefined && isDropped(packet, state)) return planned
-  const rule = state.rules.find((each) => each.dead !== undefined && isFor(each, packet))
-  const route = state.dropping
-    .filter(({ dst, table }) => dst.contains(packet.dst) && isLookedIn(table, packet, state))
-    .toSorted((a, b) => b.dst.length - a.dst.length)[0]
+  const { rule, routes } = droppersOf(packet, state)
+  const [route] = routes.toSorted((a, b) => b.dst.length - a.dst.length)
   if (route !== undefined) {
     const obstacle =
       route.table === RT_TABLE_MAIN

@@ -2,6 +2,7 @@
 // takes anything from a node that is alive, whatever it claims. docs/ownership.md has the rules. The index covers all nodes, so that a
 // change costs only as much as the nodes it concerns: nearly always just the changed node. Pure.
 import { type Addr, Prefix } from '#/lib/addr.ts'
+import { byText } from '#/lib/by-text.ts'
 import { Heap } from '#/lib/heap.ts'
 import { type NodeLife, type NodeState } from '#/model/network.ts'
 import { type Problem, problem } from '#/model/problems.ts'
@@ -25,14 +26,10 @@ export function compareClaimants(a: Claimant, b: Claimant): number {
   const [one, other] = [a.life ?? unknownLife, b.life ?? unknownLife]
   return (
     signs.indexOf(one.sign) - signs.indexOf(other.sign) ||
-    compareTexts(other.readyChanged, one.readyChanged) ||
-    compareTexts(one.created, other.created) ||
-    compareTexts(a.name, b.name)
+    byText(other.readyChanged, one.readyChanged) ||
+    byText(one.created, other.created) ||
+    byText(a.name, b.name)
   )
-}
-
-function compareTexts(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0
 }
 
 export type ClaimChange<T> = readonly [name: string, node: T | undefined]

@@ -11,7 +11,6 @@ import { type Device, type ViewLink } from './kernel-view.ts'
 import { neighbourOf, nobodyOn } from './neighbours.ts'
 import { podMacOf, receiveInPod, deliver } from './pods.ts'
 import { policyOf } from './policies.ts'
-import { deniedByMaps } from './program-policy.ts'
 import { isBridged, othersAt } from './programs.ts'
 import { ask, type Hop, isLocal, lookupOf, plannedWay } from './routes.ts'
 import { isOfIpvs, translateDestination } from './services.ts'
@@ -183,7 +182,7 @@ async function toOwnPod(prediction: Prediction, firewalls: Firewalls, hop: Hop):
     return
   }
   prediction.add(answerStep(prediction, firewalls, pod))
-  if (await policyOf(prediction, pod, 'ingress')) prediction.add(deniedByMaps(prediction, pod, 'ingress'))
+  await policyOf(prediction, pod, 'ingress')
   const expectedMac = podMacOf(prediction, pod)
   prediction.add(
     await neighbourOf(prediction.kernel, {
@@ -267,6 +266,6 @@ export async function bridged(
   if (iif && oif) await cross({ hook: 'forward', layer: 'bridge', iif, oif })
   if (oif) await cross({ hook: 'postrouting', layer: 'bridge', oif })
   prediction.add(firewalls.summary())
-  if (await policyOf(prediction, to, 'ingress')) prediction.add(deniedByMaps(prediction, to, 'ingress'))
+  await policyOf(prediction, to, 'ingress')
   await overBridge(prediction, firewalls, to)
 }

@@ -3,9 +3,10 @@ import { type Direction } from '#/policy/policy.ts'
 import { type PolicyPacket } from '#/policy/verdict.ts'
 import { passes, stops } from '#/trace/predict-steps.ts'
 import { ipProtocol, type PredictPod, type Prediction } from './context.ts'
+import { deniedByMaps } from './program-policy.ts'
 
-/** Tells the step of one direction; returns whether the packet passes. `pod` is of this node. */
-export async function policyOf(prediction: Prediction, pod: PredictPod, direction: Direction): Promise<boolean> {
+/** Tells the step of what policies say; returns whether the packet passes them. */
+async function passesPolicies(prediction: Prediction, pod: PredictPod, direction: Direction): Promise<boolean> {
   const { packet, deps } = prediction
   const { policy } = deps
   const { kind, why } = policy.state()
@@ -37,4 +38,9 @@ export async function policyOf(prediction: Prediction, pod: PredictPod, directio
   const [change] = changes
   const remedy = change && [change.what, change.command].filter(Boolean).join(': ')
   return prediction.add(stops('policy', told, at, { ...(remedy !== undefined && { remedy }) }))
+}
+
+/** Tells the steps of one direction, and what programs drop where policies let it pass. `pod` is of this node. */
+export async function policyOf(prediction: Prediction, pod: PredictPod, direction: Direction): Promise<void> {
+  if (await passesPolicies(prediction, pod, direction)) prediction.add(deniedByMaps(prediction, pod, direction))
 }

@@ -11,7 +11,6 @@ import { type ViewLink } from './kernel-view.ts'
 import { bridged, isPortFine, throughStack } from './node.ts'
 import { deliver, podMacOf, sendFromPod } from './pods.ts'
 import { policyOf } from './policies.ts'
-import { deniedByMaps } from './program-policy.ts'
 import { fromPod, isBridged, isGuarded, othersAt } from './programs.ts'
 import { hopOf } from './routes.ts'
 import { translateDestination } from './services.ts'
@@ -86,7 +85,7 @@ async function fromOwnPod(prediction: Prediction, firewalls: Firewalls, pod: Pre
   const atHost = { packet, hook: 'ingress', layer: 'device', purpose: 'pods', iif: host } as const
   prediction.add(await firewalls.cross(atHost))
   if (!fromPod(prediction, pod, host, sending.mac)) return
-  if (await policyOf(prediction, pod, 'egress')) prediction.add(deniedByMaps(prediction, pod, 'egress'))
+  await policyOf(prediction, pod, 'egress')
   if (sending.kind === 'link' && to !== undefined && isOverBridge) {
     await bridged(prediction, firewalls, pod, to)
     return

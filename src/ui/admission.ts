@@ -9,7 +9,7 @@ export type RequestHead = {
   readonly headers: Readonly<Record<string, string | readonly string[] | undefined>>
 }
 
-export type Refused = { readonly status: 400 | 401 | 403 | 405 | 415; readonly message: string }
+export type Refused = { readonly status: 400 | 401 | 403 | 415; readonly message: string }
 
 const defaultPort = 80
 

@@ -4,6 +4,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import { type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { securityHeaders } from '#/ui/admission.ts'
 import { type LiveLine, type TraceLine } from '#/ui/contract.ts'
 import { bundleWeb } from '../../scripts/bundle-web.ts'
 
@@ -15,9 +16,6 @@ const types: Readonly<Record<string, string>> = {
   css: 'text/css; charset=utf-8',
   svg: 'image/svg+xml',
 }
-
-const policy =
-  "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 /** What is answered to GET /api/PATH?QUERY; undefined: 404. */
 export type Answers = (path: string, query: URLSearchParams) => unknown
@@ -78,9 +76,7 @@ export class UiFixture implements AsyncDisposable {
 
   #serve(request: IncomingMessage, response: ServerResponse): void {
     const { pathname, searchParams } = new URL(request.url!, 'http://127.0.0.1')
-    response.setHeader('content-security-policy', policy)
-    response.setHeader('x-content-type-options', 'nosniff')
-    response.setHeader('referrer-policy', 'no-referrer')
+    for (const [name, value] of Object.entries(securityHeaders)) response.setHeader(name, value)
     if (!pathname.startsWith('/api/')) return this.#file(pathname, response)
     if (request.headers.authorization !== `Bearer ${token}`)
       return answer(response, 401, { message: 'this token is of an earlier start' })

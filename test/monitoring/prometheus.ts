@@ -4,10 +4,10 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer, request, type Server } from 'node:http'
-import { type AddressInfo, createServer as createListener } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parse, stringify } from 'yaml'
+import { freePort } from '#/bgp/testing/taken-port.ts'
 import { LabPaths } from '#/lab/paths.ts'
 import { eventually } from '../e2e/harness.ts'
 import { readMonitoring } from './rules.ts'
@@ -80,15 +80,6 @@ async function relay(socketPath: string, ip: string): Promise<Server> {
 function ownIps(count: number): string[] {
   const [net, start] = [100 + (process.pid % 100), (process.pid >> 7) % 200]
   return Array.from({ length: count }, (_, index) => `127.${net}.${start}.${index + 1}`)
-}
-
-async function freePort(): Promise<number> {
-  const listener = createListener().listen(0, '127.0.0.1')
-  await once(listener, 'listening')
-  const { port } = listener.address() as AddressInfo
-  listener.close()
-  await once(listener, 'close')
-  return port
 }
 
 export type Sample = { readonly metric: Readonly<Record<string, string>>; readonly value: readonly [number, string] }

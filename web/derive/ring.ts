@@ -1,4 +1,5 @@
 // Where nodes stand in the picture: on an ellipse, those of one rack side by side, so that no way between two of them passes behind a third. Pure.
+import { byNumberedName } from '#/lib/numbered-names.ts'
 import { type NodeRow } from '#/ui/contract.ts'
 
 export type Point = { readonly x: number; readonly y: number }
@@ -18,8 +19,7 @@ export function byRack<T extends Pick<NodeRow, 'rack'>>(
   rows: Iterable<T>,
 ): (readonly [rack: string | undefined, rows: T[]])[] {
   const groups = [...Map.groupBy(rows, ({ rack }) => rack)]
-  const compare = new Intl.Collator('en', { numeric: true }).compare
-  return groups.sort(([a], [b]) => (a === undefined ? 1 : b === undefined ? -1 : compare(a, b)))
+  return groups.sort(([a], [b]) => (a === undefined ? 1 : b === undefined ? -1 : byNumberedName(a, b)))
 }
 
 /** More nodes than this stand in two columns, bent as an ellipse is: on one their names would cover each other. */

@@ -1,4 +1,5 @@
 // What the page knows, and how each line of the live stream changes it. Pure.
+import { byNumberedName } from '#/lib/numbered-names.ts'
 import { type DoctorState, type LiveLine, type NodeRow } from '#/ui/contract.ts'
 
 /**
@@ -35,10 +36,8 @@ export type Event =
   | { readonly kind: 'lost'; readonly why: string }
   | { readonly kind: 'strange' }
 
-const collator = new Intl.Collator('en', { numeric: true })
-
 /** node-2 before node-10. */
-export const byName = (a: string, b: string): number => collator.compare(a, b) || (a < b ? -1 : a > b ? 1 : 0)
+export const byName = (a: string, b: string): number => byNumberedName(a, b) || (a < b ? -1 : a > b ? 1 : 0)
 
 function sorted(rows: Iterable<NodeRow>): Map<string, NodeRow> {
   return new Map([...rows].sort((a, b) => byName(a.name, b.name)).map((row) => [row.name, row]))

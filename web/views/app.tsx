@@ -1,6 +1,6 @@
 // The frame of every view: where one is, what is looked at, and how old it is.
 import { type JSX } from 'preact'
-import { useEffect, useMemo, useRef, useState } from 'preact/hooks'
+import { useEffect, useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks'
 import { headlineOf } from '../derive/headline.ts'
 import { pairsOf } from '../derive/pairs.ts'
 import { agoText, plural } from '../derive/words.ts'
@@ -126,16 +126,16 @@ export function App(): JSX.Element {
     [link, nodes, pairs, wrong, askedMs === undefined, failure],
   )
   const title = titleOf(route)
-  // who goes to another view by the keyboard is to stand at its beginning
+  // who goes to another view by the keyboard is to stand at its beginning: at once, as the window's name changes with what is shown
   const isFirst = useRef(true)
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (!isFirst.current) {
       scrollTo(0, 0)
       main.current?.querySelector<HTMLElement>('h1')?.focus({ preventScroll: true })
     }
     isFirst.current = false
   }, [title, route.view])
-  useEffect(() => {
+  useLayoutEffect(() => {
     document.title = `${wrong.length > 0 ? `(${wrong.length}) ` : ''}${route.view === 'overview' ? headline.title : title} – Causeway`
   }, [title, headline.title, wrong.length, route.view])
   return (

@@ -1,7 +1,7 @@
 // What the lines of the picture mean: only those that are in it.
 import { type JSX } from 'preact'
 import { type Pair } from '../derive/pairs.ts'
-import { wayWords } from '../derive/words.ts'
+import { pairTones, wayWords } from '../derive/words.ts'
 import { to } from '../state/route.ts'
 
 const signs = [
@@ -9,19 +9,10 @@ const signs = [
   ['unknown', 'some are lost'],
 ] as const
 
-const tonesOf = {
-  ok: 'good',
-  lossy: 'unknown',
-  unknown: 'none',
-  'small only': 'bad',
-  'one way': 'bad',
-  broken: 'bad',
-} as const
-
 export function WayKeys({ pairs }: { pairs: ReadonlyMap<string, Pair> }): JSX.Element {
   const all = [...pairs.values()]
   const ways = (['vxlan', 'native', 'direct'] as const).filter((way) => all.some((pair) => pair.way === way))
-  const tones = new Set<string>(all.map(({ state }) => tonesOf[state]))
+  const tones = new Set<string>(all.map(({ state }) => pairTones[state]))
   return (
     <div class="keys-line">
       <ul class="keys">

@@ -3,10 +3,9 @@ import { type NodeSummary } from '#/api/schemas/summary.ts'
 import { crossingsOf, firstProblems, pairsOf, scarcest } from '#/api/summary.ts'
 import { type KubeNode, labelsOf } from '#/model/kubernetes.ts'
 import { version } from '#/model/version.ts'
-import { problemsOfObjects } from '#/reconcile/object-problem.ts'
 import { type AgentConfig } from '../config.ts'
 import { type ReportingPartDeps } from '../reporting-part.ts'
-import { type Told } from './agent-status.ts'
+import { allProblems, type Told } from './agent-status.ts'
 import { policyStatus } from './policy-status.ts'
 
 /** Kubernetes has a label of its own for zones (https://kubernetes.io/docs/reference/labels-annotations-taints/), and none for racks. */
@@ -55,6 +54,6 @@ export async function nodeSummary(
     policies: { state, selecting },
     ...(cluster.apiStatus.phase === 'backoff' && { isApiLost: true }),
     pairs: pairsOf(network.probing.report().ways),
-    ...firstProblems([...problems, ...problemsOfObjects(failures)]),
+    ...firstProblems(allProblems({ problems, failures })),
   }
 }

@@ -1,13 +1,12 @@
 // Finds pods of the cluster by their names, for who asks the agent.
 import { type PodsReport, type PodsRequest } from '#/api/schemas/pods.ts'
+import { byText } from '#/lib/by-text.ts'
 import { type PolicyPod, type PolicyView } from '#/policy/cluster.ts'
 import { podText } from '#/policy/words.ts'
 import { type Handlers } from './http-api.ts'
 import { type TraceSources } from './trace-send.ts'
 
 const mostTold = 50
-
-const byText = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)
 
 /** Whether a packet can be followed from or to it. */
 function isThere({ isHostNetwork, hasEnded, addrs, node }: PolicyPod): boolean {

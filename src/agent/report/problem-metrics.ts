@@ -35,11 +35,14 @@ export type ProblemMetricSources = {
   readonly times: ProblemTimes
 }
 
-function sinceSamples({ problems, reasons, times }: ProblemMetricSources): Sample[] {
+function sinceSamples(
+  problems: readonly Problem[],
+  { reasons, times }: Pick<ProblemMetricSources, 'reasons' | 'times'>,
+): Sample[] {
   const unready = new Set(reasons().map(problemId))
   // the worst first: what has no sample is to be the least
   const sortKey = (each: Problem): string => `${unready.has(problemId(each)) ? 0 : 1} ${problemId(each)}`
-  return problems()
+  return problems
     .toSorted((one, other) => (sortKey(one) < sortKey(other) ? -1 : 1))
     .slice(0, mostProblems)
     .flatMap((each): Sample[] => {
@@ -66,8 +69,9 @@ export function registerProblemMetrics(registry: Registry, sources: ProblemMetri
     'causeway_problem_since_timestamp_seconds',
     `Since when the agent tells a problem, by code, object, what it is about (of "node" and "cluster object" many nodes may tell the same), and what it makes of the node's readiness (not ready, ready with problems). At most ${mostProblems}; causeway_problems counts all. A problem that is gone is absent.`,
     () => {
-      times.notice(problems())
-      return sinceSamples(sources)
+      const all = problems()
+      times.notice(all)
+      return sinceSamples(all, sources)
     },
   )
 }

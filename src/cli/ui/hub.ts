@@ -6,7 +6,7 @@ import { Picture } from '#/ui/picture.ts'
 import { AgentPool, type AgentSource } from './agent-pool.ts'
 import { Diagnoses } from './diagnoses.ts'
 import { mostUnaskedNodes } from './next-look.ts'
-import { Poller, type RoundCost } from './poller.ts'
+import { Poller } from './poller.ts'
 
 /** What a page is told. `names`: the rows that have changed. */
 export type News =
@@ -62,15 +62,6 @@ export class Hub implements AsyncDisposable {
       ...(doctor && { doctor }),
       ...(this.#failure !== undefined && { failure: this.#failure }),
     }
-  }
-
-  get lastRound(): RoundCost | undefined {
-    return this.#poller.lastRound
-  }
-
-  /** How many pages look on. */
-  get pages(): number {
-    return this.#listeners.size
   }
 
   /** Agents are asked as long as somebody listens. */

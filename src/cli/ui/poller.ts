@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { type AgentOfNode, mostAtOnce, type Outcome } from '#/api/client.ts'
 import { type NodeSummary } from '#/api/schemas/summary.ts'
 import { summaryOfStatus } from '#/api/summary.ts'
+import { eachOf } from '#/cluster/each-of.ts'
 import { messageOf } from '#/lib/log.ts'
 import { type Picture } from '#/ui/picture.ts'
 import { askSoon, isLate } from '../trace-ask.ts'
@@ -22,8 +23,6 @@ export type PollerDeps = {
   readonly leastPauseMs: number
 }
 
-export type RoundCost = { readonly nodes: number; readonly ms: number }
-
 export class Poller implements AsyncDisposable {
   readonly #deps: PollerDeps
   #stop: AbortController | undefined
@@ -32,14 +31,9 @@ export class Poller implements AsyncDisposable {
   readonly #withoutSummary = new Set<string>()
   /** Nodes that were waited for in vain: they are asked last. */
   readonly #late = new Set<string>()
-  #lastRound: RoundCost | undefined
 
   constructor(deps: PollerDeps) {
     this.#deps = deps
-  }
-
-  get lastRound(): RoundCost | undefined {
-    return this.#lastRound
   }
 
   start(): void {
@@ -72,26 +66,20 @@ export class Poller implements AsyncDisposable {
 
   async #round(agents: readonly AgentOfNode[], unlisted: string | undefined, signal: AbortSignal): Promise<void> {
     const { picture, onNews } = this.#deps
-    const startMs = performance.now()
     picture.takeNames(
       agents.map(({ node }) => node),
       unlisted,
     )
-    const queue = agents.toSorted((a, b) => Number(this.#late.has(a.node)) - Number(this.#late.has(b.node))).values()
+    const queue = agents.toSorted((a, b) => Number(this.#late.has(a.node)) - Number(this.#late.has(b.node)))
     const show = setInterval(() => onNews(Date.now(), false), showMs)
-    const work = async (): Promise<void> => {
-      for (const agent of queue) {
-        if (signal.aborted) return
-        await this.#ask(agent, signal)
-      }
-    }
     try {
-      await Promise.all(Array.from({ length: Math.min(mostAtOnce, agents.length) }, work))
+      await eachOf(queue, mostAtOnce, async (agent) => {
+        if (!signal.aborted) await this.#ask(agent, signal)
+      })
     } finally {
       clearInterval(show)
     }
     if (signal.aborted) return
-    this.#lastRound = { nodes: agents.length, ms: performance.now() - startMs }
     onNews(Date.now(), true)
   }
 

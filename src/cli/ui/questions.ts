@@ -1,5 +1,6 @@
 // What a page asks for when somebody looks closer: of one node, two nodes, policies, pods. Everything is asked of agents at that moment.
 import { type AgentOfNode, mostAtOnce, type Outcome, type ParamsArgument } from '#/api/client.ts'
+import { eachOf } from '#/cluster/each-of.ts'
 import { type AnswerOf, type OperationName } from '#/api/operations.ts'
 import { type PeerWay } from '#/api/schemas/peers.ts'
 import { type Crossing, type Matrix, type NodeDetail, type PodsFound, type PoliciesReport } from '#/ui/contract.ts'
@@ -33,17 +34,6 @@ function agentNamed(agents: Agents, name: string): AgentOfNode {
   const agent = agents.find(({ node }) => node === name) ?? (agents.length === 1 ? agents[0] : undefined)
   if (agent === undefined) throw new Refusal(404, `there is no node ${name}`)
   return agent
-}
-
-/** Calls `work` with each of these, `mostAtOnce` at a time; the results are in their order. */
-async function each<Item, T>(items: readonly Item[], work: (item: Item) => Promise<T>): Promise<T[]> {
-  const results: T[] = []
-  const queue = items.entries()
-  const worker = async (): Promise<void> => {
-    for (const [index, item] of queue) results[index] = await work(item)
-  }
-  await Promise.all(Array.from({ length: Math.min(mostAtOnce, items.length) }, worker))
-  return results
 }
 
 export class Questions {
@@ -121,7 +111,7 @@ export class Questions {
         named.length > 0
           ? { nodes: named.slice(0, mostInMatrix), left: Math.max(0, named.length - mostInMatrix) }
           : matrixNodes(known.length > 0 ? known : agents.map(({ node }) => unknownRow(node)))
-      const rows = await each(nodes, async (name) => {
+      const rows = await eachOf(nodes, mostAtOnce, async (name) => {
         const outcome = await ask(agentNamed(agents, name), 'status', {}, signal)
         return matrixRow(name, nodes, outcome.kind === 'answer' ? outcome.value.verdicts : undefined)
       })
@@ -145,7 +135,7 @@ export class Questions {
   async policies(signal: AbortSignal): Promise<PoliciesReport> {
     return this.#hub.pool.use(async (agents) => {
       const asked = this.#answering(agents).slice(0, mostAtOnce)
-      const outcomes = await each(asked, async (agent) => ({
+      const outcomes = await eachOf(asked, mostAtOnce, async (agent) => ({
         node: agent.node,
         outcome: await ask(agent, 'policyList', {}, signal),
       }))

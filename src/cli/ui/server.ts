@@ -3,6 +3,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { gzipSync } from 'node:zlib'
 import { errorCode } from '#/lib/error-code.ts'
 import { messageOf } from '#/lib/log.ts'
+import { ownValue } from '#/lib/own-value.ts'
 import {
   type Refused,
   refusedByPlace,
@@ -45,6 +46,9 @@ type Call = {
   readonly url: URL
   readonly isGzip: boolean
 }
+/** Any node's own path, which ends with its name. */
+const anyNode = '/api/node/*'
+
 type Route = { readonly method: 'GET' | 'POST'; readonly answer: (call: Call) => Promise<void> }
 
 function takesGzip({ headers }: IncomingMessage): boolean {
@@ -171,7 +175,7 @@ export class UiServer implements AsyncDisposable {
     const named = ({ url }: Call): string[] => (url.searchParams.get('nodes') ?? '').split(',').filter(Boolean)
     return {
       '/api/live': { method: 'GET', answer: async (call) => this.#live(call) },
-      '/api/node': {
+      [anyNode]: {
         method: 'GET',
         answer: ask((call, signal) => this.#questions.node(pathPart(call.url.pathname.split('/')[3] ?? ''), signal)),
       },
@@ -207,8 +211,8 @@ export class UiServer implements AsyncDisposable {
     try {
       await this.#answer(request, response)
     } catch (error) {
-      const isAsked = error instanceof UsageError || error instanceof URIError
-      refuse(response, error instanceof Refusal ? error.status : isAsked ? 400 : 502, messageOf(error))
+      const status = error instanceof UsageError ? 400 : 502
+      refuse(response, error instanceof Refusal ? error.status : status, messageOf(error))
     }
   }
 
@@ -228,9 +232,7 @@ export class UiServer implements AsyncDisposable {
       return
     }
     check(refusedByToken(head, this.#deps.token))
-    const isOfNode = /^\/api\/node\/[^/]+$/.test(pathname)
-    const path = isOfNode ? '/api/node' : pathname
-    const route = pathname === '/api/node' || !Object.hasOwn(this.#routes, path) ? undefined : this.#routes[path]
+    const route = ownValue(this.#routes, pathname.replace(/^\/api\/node\/[^/]+$/, anyNode))
     if (route === undefined) throw new Refusal(404, 'there is nothing of this name')
     if (head.method !== route.method) throw new Refusal(405, `only ${route.method} is served`)
     check(refusedByType(head))
