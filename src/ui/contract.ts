@@ -133,15 +133,6 @@ export type Crossing = {
   readonly back: CrossingSide
 }
 
-/** How packets cross from a node to another one: the first letter of v(xlan), n(ative), - (none), ? (it does not say), = (itself), m(ixed: by CIDR). */
-export type WayLetter = 'v' | 'n' | '-' | '?' | '=' | 'm'
-
-/**
- * GET /api/matrix?nodes=A,B,…: at most 64 nodes; without `nodes` those with something wrong first, then by name. `rows[i][j]` is the letter of
- * the way from nodes[i] to nodes[j]. What probes show stands in the rows of the live picture.
- */
-export type Matrix = { readonly nodes: readonly string[]; readonly rows: readonly string[]; readonly left: number }
-
 /** GET /api/pods?q=TEXT: pods whose NAMESPACE/NAME holds TEXT, at most 50. */
 export type PodsFound = { readonly pods: readonly FoundPod[]; readonly more: number }
 

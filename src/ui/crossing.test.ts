@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { type PeerWay } from '#/api/schemas/peers.ts'
 import { type EndpointStatus, type VerdictStatus } from '#/api/schemas/status.ts'
-import { crossingOf, matrixNodes, matrixRow, sideOf } from './crossing.ts'
+import { crossingOf, sideOf } from './crossing.ts'
 
 const verdict = (node: string, more: Partial<VerdictStatus> = {}): VerdictStatus => ({
   podCIDR: '10.244.2.0/24',
@@ -71,29 +71,4 @@ test('both nodes say how packets cross, each of the other one alone', () => {
     [2, 3, 'ebpf', 'default/web'],
   )
   assert.deepEqual(crossing.back, { node: 'b', verdicts: [], probes: [], silence: 'no agent answers' })
-})
-
-test('a row of the matrix has a letter for each node', () => {
-  const verdicts = [
-    verdict('b', { way: 'native' }),
-    verdict('b', { way: 'native' }),
-    verdict('c'),
-    verdict('d', { way: 'none' }),
-    verdict('e'),
-    verdict('e', { way: 'native' }),
-  ]
-  assert.equal(matrixRow('a', ['a', 'b', 'c', 'd', 'e', 'f'], verdicts), '=nv-m?')
-  assert.equal(matrixRow('b', ['a', 'b'], undefined), '?=')
-})
-
-test('of many nodes those that something is wrong with are in the matrix', () => {
-  const rows = Array.from({ length: 100 }, (_, index) => ({
-    name: `node-${index + 1}`,
-    state: index === 98 ? 'silent' : 'ready',
-    problems: index === 99 ? [1] : [],
-  }))
-  const { nodes, left } = matrixNodes(rows)
-  assert.equal(nodes.length, 64)
-  assert.equal(left, 36)
-  assert.deepEqual(nodes.slice(-3), ['node-62', 'node-99', 'node-100'])
 })

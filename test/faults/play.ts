@@ -95,8 +95,21 @@ async function healthyIn(lab: string): Promise<Set<string>> {
   return new Set(names)
 }
 
-/** Returns in short what doctor and a trace said. */
-export async function play(lab: TestLab, report: UpReport, name: string): Promise<string> {
+/** A lab with a fault of which doctor has told. `stale`: the names of findings that are of faults before. */
+export type Broken = {
+  readonly fault: string
+  readonly struck: Struck
+  readonly codes: readonly string[]
+  readonly stale: ReadonlySet<string>
+}
+
+/** Asserts what else says what is wrong; returns what it said, in short. */
+export type Look = (broken: Broken) => string | Promise<string>
+
+export const trace: Look = ({ fault, struck }) => `trace ${assertTrace(fault, struck)}`
+
+/** Returns in short what doctor and `look` said. */
+export async function play(lab: TestLab, report: UpReport, name: string, look: Look = trace): Promise<string> {
   const fault = faults.find((each) => each.name === name)!
   const struck = struckOf(lab, report)
   const before = await calmStateOf(lab.name)
@@ -129,7 +142,8 @@ export async function play(lab: TestLab, report: UpReport, name: string): Promis
       },
       toldMs,
     )
-    said = `doctor ${wanted.codes.join(' ') || 'nothing'}; trace ${assertTrace(name, seen)}`
+    const { codes } = wanted
+    said = `doctor ${codes.join(' ') || 'nothing'}; ${await look({ fault: name, struck: seen, codes, stale })}`
   } finally {
     must(causeway, 'lab', 'mend', name, '--name', lab.name)
   }

@@ -90,7 +90,8 @@ test('what cannot be found is told, and what was known stays', within, async () 
   for await (const line of linesOf(response)) {
     taken(rows, line)
     if (rows.get('node-2')?.state === 'ready' && !isTold) isAway = true
-    if (line.kind === 'failure') {
+    // on a busy machine there are several of them before another page has come
+    if (line.kind === 'failure' && !isTold) {
       assert.match(line.message, /the API server does not answer/)
       isTold = true
       const other = await open(ui.port, { path: '/api/live', headers: bearer })

@@ -3,9 +3,9 @@ import { type AgentOfNode, mostAtOnce, type Outcome, type ParamsArgument } from 
 import { eachOf } from '#/cluster/each-of.ts'
 import { type AnswerOf, type OperationName } from '#/api/operations.ts'
 import { type PeerWay } from '#/api/schemas/peers.ts'
-import { type Crossing, type Matrix, type NodeDetail, type PodsFound, type PoliciesReport } from '#/ui/contract.ts'
-import { crossingOf, matrixNodes, matrixRow, mostInMatrix, type SideAnswers, sideOf } from '#/ui/crossing.ts'
-import { unknownRow, whyNot } from '#/ui/rows.ts'
+import { type Crossing, type NodeDetail, type PodsFound, type PoliciesReport } from '#/ui/contract.ts'
+import { crossingOf, type SideAnswers, sideOf } from '#/ui/crossing.ts'
+import { whyNot } from '#/ui/rows.ts'
 import { policiesOf } from '../policy-list-text.ts'
 import { askSoon } from '../trace-ask.ts'
 import { type Hub } from './hub.ts'
@@ -101,22 +101,6 @@ export class Questions {
     if (ways.length > 0 || !known.value.isOn) return ways
     const made = await ask(agent, 'peersProbe', { nodes: [other], count: probeCount }, signal)
     return made.kind === 'answer' ? made.value.ways : []
-  }
-
-  /** `named`: the nodes that are asked for; none: those that something is wrong with first. */
-  async matrix(named: readonly string[], signal: AbortSignal): Promise<Matrix> {
-    return this.#hub.pool.use(async (agents) => {
-      const { rows: known } = this.#hub.picture
-      const { nodes, left } =
-        named.length > 0
-          ? { nodes: named.slice(0, mostInMatrix), left: Math.max(0, named.length - mostInMatrix) }
-          : matrixNodes(known.length > 0 ? known : agents.map(({ node }) => unknownRow(node)))
-      const rows = await eachOf(nodes, mostAtOnce, async (name) => {
-        const outcome = await ask(agentNamed(agents, name), 'status', {}, signal)
-        return matrixRow(name, nodes, outcome.kind === 'answer' ? outcome.value.verdicts : undefined)
-      })
-      return { nodes, rows, left }
-    })
   }
 
   /** Any agent knows all pods. */

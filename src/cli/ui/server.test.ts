@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { text } from 'node:stream/consumers'
 import { test } from 'node:test'
 import { gunzipSync } from 'node:zlib'
-import { type Crossing, type Matrix, type NodeDetail, type TraceLine } from '#/ui/contract.ts'
+import { type Crossing, type NodeDetail, type TraceLine } from '#/ui/contract.ts'
 import { ask, type Asked, bearer, open, served } from './testing/asking.ts'
 import { token } from './testing/served.ts'
 import { SimulatedCluster } from './testing/simulated.ts'
@@ -38,7 +38,7 @@ test('the page itself needs no token, is whole and says what a browser may do wi
 
 test('data is for who has the token alone, and nothing says how near a wrong one is', within, async () => {
   await using ui = await served()
-  const paths = ['/api/live', '/api/node/node-1', '/api/pods', '/api/matrix', '/api/policies', '/api/nothing', '/api/']
+  const paths = ['/api/live', '/api/node/node-1', '/api/pods', '/api/policies', '/api/nothing', '/api/']
   for (const path of paths)
     for (const headers of [
       {},
@@ -194,9 +194,6 @@ test('what is asked of one node, of two and of all is what agents answer', withi
   )
   const crossing = await get<Crossing>('/api/crossing?from=node-1&to=node-2')
   assert.deepEqual([crossing.there.verdicts.length, crossing.there.probes.length], [1, 1])
-  const matrix = await get<Matrix>('/api/matrix?nodes=node-1,node-2,node-80')
-  assert.deepEqual(matrix, { nodes: ['node-1', 'node-2', 'node-80'], rows: ['=nv', 'n=v', 'vv='], left: 0 })
   cluster.node('node-2').isSilent = true
   assert.match((await get<NodeDetail>('/api/node/node-2')).silences[0]!.why, /does not run/)
-  assert.deepEqual((await get<Matrix>('/api/matrix?nodes=node-1,node-2')).rows, ['=n', '?='])
 })

@@ -172,7 +172,6 @@ export class UiServer implements AsyncDisposable {
       if (value === '') throw new Refusal(400, `${name}: the name of a node is missing`)
       return value
     }
-    const named = ({ url }: Call): string[] => (url.searchParams.get('nodes') ?? '').split(',').filter(Boolean)
     return {
       '/api/live': { method: 'GET', answer: async (call) => this.#live(call) },
       [anyNode]: {
@@ -183,7 +182,6 @@ export class UiServer implements AsyncDisposable {
         method: 'GET',
         answer: ask((call, signal) => this.#questions.crossing(node(call, 'from'), node(call, 'to'), signal)),
       },
-      '/api/matrix': { method: 'GET', answer: ask((call, signal) => this.#questions.matrix(named(call), signal)) },
       '/api/pods': {
         method: 'GET',
         answer: ask(({ url }, signal) => {
