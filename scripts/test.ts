@@ -18,7 +18,7 @@ const suites: Suite[] = [
   { name: 'policy', glob: 'test/policy/*.test.ts', concurrency: 2, timeoutMs: 400_000 },
   { name: 'interop', glob: 'test/interop/*.test.ts', concurrency: 2, timeoutMs: 600_000 },
   { name: 'e2e', glob: 'test/e2e/*.test.ts', concurrency: 3, timeoutMs: 600_000 },
-  { name: 'faults', glob: 'test/faults/*.test.ts', concurrency: 1, timeoutMs: 900_000, isOnlyOnRequest: true },
+  { name: 'faults', glob: 'test/faults/*.test.ts', concurrency: 1, timeoutMs: 3_600_000, isOnlyOnRequest: true },
   // under emulation all is several times slower
   { name: 'kernels', glob: 'test/kernels/*.test.ts', concurrency: 1, timeoutMs: 900_000, isOnlyOnRequest: true },
 ]

@@ -19,7 +19,13 @@ async function followOne(agents: ReadonlyMap<string, AgentOfNode>, packet: Plann
   // one whose agent does not answer would only be waited for
   const own = [...new Set([from.node, to.node])].flatMap((node) => agents.get(node) ?? [])
   try {
-    const { verdict, fullBytes } = await runSizes(own, { from: from.name, to: to.name, family, protocol })
+    const { verdict, fullBytes } = await runSizes(own, {
+      from: from.name,
+      to: to.name,
+      family,
+      protocol,
+      isForetoldIfLost: true,
+    })
     return { ...packet, verdict, ...(fullBytes !== undefined && { fullBytes }) }
   } catch (error) {
     // such as a pod that was deleted meanwhile

@@ -77,6 +77,7 @@ async function traceOf(agents: readonly AgentOfNode[], probe: Probe): Promise<To
     to: target ?? to.name,
     family,
     protocol,
+    isForetoldIfLost: true,
     ...(port !== undefined && { port }),
     ...(via !== undefined && { isTranslated: true }),
   }

@@ -2,6 +2,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { type AgentRequest, type AgentTransport } from '#/api/transport.ts'
 import { UsageError } from './args.ts'
+import { sightingAt } from '#/trace/testing/scene.ts'
+import { type Sighting } from '#/trace/types.ts'
 import { withTrace } from './trace-run.ts'
 
 const pair = {
@@ -12,7 +14,11 @@ const pair = {
 /** An agent of node-1 that watches, and answers a probe with this. */
 function agentThatSends(
   reply: { readonly status: number; readonly body: unknown },
-  { to = pair.to.addr, busyFor = 0 }: { readonly to?: string; readonly busyFor?: number } = {},
+  {
+    to = pair.to.addr,
+    busyFor = 0,
+    sightings = [],
+  }: { readonly to?: string; readonly busyFor?: number; readonly sightings?: readonly Sighting[] } = {},
 ): AgentTransport {
   const busy = { predict: busyFor, watch: busyFor }
   const answers: Readonly<Record<string, { readonly status: number; readonly body: unknown }>> = {
@@ -34,6 +40,7 @@ function agentThatSends(
         lines: (async function* () {
           if (isBusy) return yield '4 traces watch already'
           yield JSON.stringify({ kind: 'ready', ready: { node: 'node-1', nowMs: 1, kernel: '6.1.0' } })
+          for (const { node: _, ...sighting } of sightings) yield JSON.stringify({ kind: 'sighting', sighting })
           await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }))
         })(),
       })
@@ -116,4 +123,29 @@ test('the node whose pod CIDR an address is of watches, and says what it would d
     'node-1 /v1/trace/watch',
     'node-2 /v1/trace/watch',
   ])
+})
+
+test('of many packets kernels are asked only about those that are lost', async () => {
+  const asked: string[] = []
+  const traced = async (sightings: readonly Sighting[]) => {
+    const { place, send, open } = agentThatSends({ status: 200, body: { node: 'node-1', sentAtMs: 1 } }, { sightings })
+    const transport: AgentTransport = {
+      place,
+      send: async (request, signal) => {
+        asked.push(request.path.split('?')[0]!.split('/').at(-1)!)
+        return send(request, signal)
+      },
+      open,
+    }
+    asked.length = 0
+    const options = { from: 'a', to: 'b', protocol: 'udp', port: 7, isForetoldIfLost: true } as const
+    return await withTrace([{ node: 'node-1', transport }], options, async ({ verdict }) =>
+      Promise.resolve(verdict.outcome),
+    )
+  }
+  const back = { node: 'node-1', device: 'eth0', place: 'read', pod: 'default/a' } as const
+  assert.equal(await traced([sightingAt(back, 0, 'back')]), 'answered')
+  assert.deepEqual(asked, ['ends', 'send'])
+  assert.equal(await traced([]), 'lost')
+  assert.deepEqual(asked, ['ends', 'send', 'predict', 'predict'])
 })

@@ -129,7 +129,17 @@ export type TraceOptions = TraceWish & {
   readonly family?: Family
   /** The destination is translated though a node has it, such as the port of a Service: all agents watch. */
   readonly isTranslated?: boolean
+  /**
+   * Kernels are asked what they would do only with a packet of a pod that was lost: whoever follows many has no use for it otherwise. Of what comes
+   * back to a node itself the prediction says where it has arrived.
+   */
+  readonly isForetoldIfLost?: boolean
 }
+
+const notAsked: Predicted = { predictions: { there: [], back: [] }, silences: [] }
+
+/** Whether it came there and back. */
+const isWhole = ({ verdict: { outcome } }: Trace): boolean => outcome === 'answered' || outcome === 'closed'
 
 /** What a kernel has found out by trying, such as that a neighbour does not answer, it tells only afterwards. */
 function needsCause({ verdict }: Trace, { refused }: TraceSendReport): boolean {
@@ -190,7 +200,8 @@ async function outcomeOf(watched: Watched, sender: AgentOfNode, before: Predicte
   const early = judgeTrace(factsOf(watched, before, end))
   // what is expected of a packet of another size says nothing of why this one is lost
   const isOther = before.sizeBytes !== probe.request.sizeBytes && early.verdict.outcome !== 'answered'
-  const isAsked = isTranslated || isOther || needsCause(early, sent)
+  const isUnasked = before === notAsked && !isWhole(early)
+  const isAsked = isTranslated || isOther || isUnasked || needsCause(early, sent)
   const predicted = isAsked
     ? await predict(agents, probe, isTranslated ? { ...end, ...portBehind(before.sender) } : end)
     : before
@@ -221,7 +232,7 @@ export async function withTrace<T>(
   options: TraceOptions,
   use: (run: TraceRun, again: Again) => Promise<T>,
 ): Promise<T> {
-  const { from, to, family, isTranslated, ...wish } = options
+  const { from, to, family, isTranslated, isForetoldIfLost, ...wish } = options
   const { pair, node: ownName } = await findEnds(asked, { from, to, ...(family && { family }) })
   // on a node alone its agent is asked, whose name only it knows
   const agents = asked.length === 1 ? asked.map((each) => ({ ...each, node: ownName })) : asked
@@ -231,7 +242,9 @@ export async function withTrace<T>(
   // an end that nobody has may be the address of a Service, behind which is any node
   const isUnknown = goalNode(pair.to) === undefined || isTranslated === true
   await using watch = new Watch(watchers(agents, pair, isUnknown), watchRequest(planned.request))
-  const [before] = await Promise.all([predict(agents, planned, endOf(pair.to)), watch.ready()])
+  // where a Service leads to, its sender says beforehand
+  const isLater = isForetoldIfLost === true && pair.from.pod !== undefined && !isUnknown
+  const [before] = await Promise.all([isLater ? notAsked : predict(agents, planned, endOf(pair.to)), watch.ready()])
   if (watch.blind.length === watch.nodes.size)
     throw new NotTold(watch.blind.map(({ node, why }) => `${node}: ${why}`).join('\n'))
   const follow = async (wished: Probe): Promise<TraceRun> => {

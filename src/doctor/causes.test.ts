@@ -6,15 +6,9 @@ import { arrange } from './causes.ts'
 import { diagnose } from './diagnose.ts'
 import { namesIn } from './extent.ts'
 import { lostPackets, packetText } from './losses.ts'
-import { clusterOf, dropAt, packetOf, told, type Told, wholePacket } from './testing/answers.ts'
-import { type FollowedPacket, type Finding } from './types.ts'
-
-const short = ({ code, objects, consequences }: Finding) =>
-  [`${code} ${objects.join(' ')}`, consequences.length] as const
-
-function findingsOf(problems: Told, packets: readonly FollowedPacket[] = [], count = 3): Finding[] {
-  return [...diagnose(clusterOf(count, problems), packets).findings]
-}
+import { clusterOf, dropAt, onWire, packetOf, told, type Told, wholePacket } from './testing/answers.ts'
+import { findingsOf, short } from './testing/findings.ts'
+import { type FollowedPacket } from './types.ts'
 
 test('a healthy cluster has no findings', () => {
   assert.deepEqual(findingsOf([], [wholePacket('node-1', 'node-2')]), [])
@@ -242,9 +236,6 @@ test('a cluster in two parts is one finding, whoever tells of which ways', () =>
   )
 })
 
-const onWire = (from: string, to: string, more: Partial<FollowedPacket['verdict']> = {}) =>
-  packetOf(from, to, { last: { node: from, device: 'eth0', place: 'transmit', isExpected: true }, ...more })
-
 test('what a node does to packets in its own kernel explains none that is lost behind it', () => {
   const contest = told('CW2009', 'sysctl/net/ipv4/ip_forward', 'somebody changes it')
   const broken = told('CW1306', 'node/node-2')
@@ -291,30 +282,6 @@ test('who switches forwarding off is the cause of what a device does not forward
     ['CW2009 node/routes', 0],
     ['CW1305 node/node-1', 1],
   ])
-})
-
-test('a packet that is answered when it is sent again tells of a way that loses some', () => {
-  const again = wholePacket('node-1', 'node-2')
-  assert.deepEqual(findingsOf([], [onWire('node-1', 'node-2'), again]).map(short), [['CW8102 way/node-1 to node-2', 1]])
-  // what else is lost between the two, of either family and size, is of the same cause
-  const large = packetOf('node-2', 'node-1', { text: 'lost; a small packet is answered, one of 1450 bytes is not' })
-  const other = { ...onWire('node-1', 'node-2'), family: 6 } as const
-  assert.deepEqual(findingsOf([], [onWire('node-1', 'node-2'), again, other, large]).map(short), [
-    ['CW8102 way/node-1 to node-2', 1],
-  ])
-  const lossy = told('CW8102', 'node/node-2')
-  const narrow = told('CW8101', 'node/node-2')
-  assert.deepEqual(findingsOf([['node-1', lossy, narrow]], [onWire('node-1', 'node-2'), again]).map(short), [
-    ['CW8102 node/node-2', 2],
-  ])
-})
-
-test('a wire loses packets of both families, whichever of them agents have counted first', () => {
-  const lossy = told('CW8102', 'node/node-2', 'node-2: its address 172.30.1.12 did not answer 6 of 60 probes')
-  const lost = { ...onWire('node-1', 'node-2'), family: 6 as const }
-  const again = { ...wholePacket('node-1', 'node-2'), family: 6 as const }
-  assert.deepEqual(findingsOf([['node-1', lossy]], [lost]).map(short), [['CW8102 node/node-2', 1]])
-  assert.deepEqual(findingsOf([['node-1', lossy]], [lost, again]).map(short), [['CW8102 node/node-2', 1]])
 })
 
 test('where Node objects give addresses of pods to another node, others drop packets of those pods', () => {

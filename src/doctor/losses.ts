@@ -98,6 +98,9 @@ export function blamedCode({ verdict: { code, drop } }: FollowedPacket): string 
   return code ?? (drop && codeOfDrop(drop))
 }
 
+/** A large packet was lost where a small one was answered. */
+const isOfSize = ({ verdict }: FollowedPacket): boolean => /a small packet is answered/.test(verdict.text)
+
 function lossOf(packet: FollowedPacket): Loss {
   const { verdict } = packet
   const code = blamedCode(packet)
@@ -109,7 +112,7 @@ function lossOf(packet: FollowedPacket): Loss {
     text: verdict.text,
     from: packet.from.node,
     to: packet.to.node,
-    isOfSize: /a small packet is answered/.test(verdict.text),
+    isOfSize: isOfSize(packet),
     ...(code !== undefined && Object.hasOwn(problemCatalogue, code) && { code }),
     ...(node !== undefined && { node }),
     ...(wire !== undefined && { wireBehind: wire }),
@@ -157,12 +160,16 @@ export function lostPackets(packets: readonly FollowedPacket[]): Sign[] {
   return packets.filter(isLost).map(signOf)
 }
 
-/** Ways that lose some packets: what was lost between two nodes was answered when it was sent again. Not those of which an agent tells it. */
+/**
+ * Ways that lose some packets: what was lost between two nodes was answered when it was sent again, and as large. Not those of which an agent tells it.
+ */
 export function lossyWays(packets: readonly FollowedPacket[], told: readonly Sign[]): Sign[] {
-  const answered = new Set(packets.filter(isWhole).map(wayOf))
+  const whole = packets.filter(isWhole)
+  const answered = new Set(whole.map(wayOf))
+  const answeredInFull = new Set(whole.filter(({ fullBytes }) => fullBytes !== undefined).map(wayOf))
   const onWire = packets.filter((packet) => isLost(packet) && wireBehind(packet) !== undefined)
   const lossy = Map.groupBy(
-    onWire.filter((packet) => answered.has(wayOf(packet))),
+    onWire.filter((packet) => (isOfSize(packet) ? answeredInFull : answered).has(wayOf(packet))),
     pairOf,
   )
   return [...lossy].flatMap(([pair, [first]]): Sign[] => {

@@ -184,3 +184,7 @@ export function dropAt(place: DropPlace, reason?: string, name = 'f'): Sighting 
     ...(reason !== undefined && { drop: { reason, function: name } }),
   }
 }
+
+/** A packet that left its node, and came to no other. */
+export const onWire = (from: string, to: string, more: Partial<FollowedPacket['verdict']> = {}): FollowedPacket =>
+  packetOf(from, to, { last: { node: from, device: 'eth0', place: 'transmit', isExpected: true }, ...more })
