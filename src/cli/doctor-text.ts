@@ -1,5 +1,6 @@
 // A diagnosis as text: what is wrong in one line, then each cause with what follows from it. Pure.
 import { groupByCause, namesOf } from '#/lib/causes.ts'
+import { plural } from '#/lib/plural.ts'
 import { wrapWords } from '#/lib/wrap.ts'
 import { type News } from './doctor-watch.ts'
 import { isDenied, isWhole } from '#/doctor/losses.ts'
@@ -33,8 +34,6 @@ export function exitStatusOf(told: Told): 0 | 1 | typeof untoldStatus {
   if (diagnosis.findings.length > 0) return 1
   return unproved(told).length > 0 ? untoldStatus : 0
 }
-
-const plural = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? '' : 's'}`
 
 /** Findings that say the same of several objects: the first stands for all of them. */
 export function alike(findings: readonly Finding[]): Finding[][] {

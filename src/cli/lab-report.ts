@@ -7,6 +7,7 @@ import { isAsItShouldBe } from '#/lab/probe/types.ts'
 import { podTitle } from '#/lab/spec.ts'
 import { type LabState } from '#/lab/up.ts'
 import { datapathStateOf, plainBridge } from '#/model/datapath.ts'
+import { byNumberedName } from '#/lib/numbered-names.ts'
 import {
   conditionOf,
   internalAddressesOf,
@@ -45,7 +46,7 @@ function renderPods(pods: readonly Pod[]): string {
 }
 
 function byName(rows: string[][]): string[][] {
-  return rows.toSorted((a, b) => a[0]!.localeCompare(b[0]!, 'en', { numeric: true }))
+  return rows.toSorted((a, b) => byNumberedName(a[0]!, b[0]!))
 }
 
 /** Probes all pairs and shows the outcome; true when every probe arrived that policies allow, and no other. */

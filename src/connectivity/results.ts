@@ -2,7 +2,8 @@
 import { diagnose } from '#/doctor/diagnose.ts'
 import { blamedCode, isLost, packetText } from '#/doctor/losses.ts'
 import { type Finding, type FollowedPacket, type NodeAnswers } from '#/doctor/types.ts'
-import { plural, probesText } from './text.ts'
+import { plural } from '#/lib/plural.ts'
+import { probesText } from './text.ts'
 import { type Fault, type ProbeResult, type ScenarioName, type ScenarioResult } from './types.ts'
 
 const isBad = ({ state, probe }: ProbeResult): boolean => state === 'failed' || (state === 'unknown' && !probe.isGuess)

@@ -2,6 +2,7 @@
 import { type PacketEnd } from '#/doctor/types.ts'
 import { groupByCause } from '#/lib/causes.ts'
 import { wrapWords } from '#/lib/wrap.ts'
+import { plural } from '#/lib/plural.ts'
 import { type Fault, type Probe, type ProbeResult, type ScenarioResult } from './types.ts'
 
 const words = { passed: 'ok', failed: 'FAIL', skipped: 'skip' } as const
@@ -9,8 +10,6 @@ const wordWidth = 6
 const nameWidth = 14
 /** Of failures that have one cause each, so many are told. */
 const mostTold = 6
-
-export const plural = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? '' : 's'}`
 
 function endText({ name, node, isPod }: PacketEnd): string {
   if (isPod) return `pod ${name} on ${node}`

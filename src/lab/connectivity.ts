@@ -2,6 +2,7 @@
 import { isHostNetwork, type Pod, nodeNameOf, podAddressesOf } from '#/model/kubernetes.ts'
 import { type PolicyView } from '#/policy/cluster.ts'
 import { netnsPath } from '#/sys/netns.ts'
+import { byNumberedName } from '#/lib/numbered-names.ts'
 import { deniedBy } from './policies.ts'
 import { probeMatrix } from './probe/matrix.ts'
 import { type ProbePod, type ProbeResult } from './probe/types.ts'
@@ -21,7 +22,7 @@ export function probePods(lab: string, pods: readonly Pod[]): ProbePod[] {
       addrs: podAddressesOf(pod).addrs,
     }))
     .filter(({ addrs }) => addrs.length > 0)
-    .toSorted((a, b) => a.name.localeCompare(b.name, 'en', { numeric: true }))
+    .toSorted((a, b) => byNumberedName(a.name, b.name))
 }
 
 /** Probes every pair of pods; what the policies of the view forbid must not arrive. */

@@ -2,6 +2,7 @@
 // taints, nodeSelector and required node affinity, and says why no node will do in the words of kube-scheduler. Pure.
 import { conditionOf, fieldsOf, type KubeNode, labelsOf, nodeNameOf, type Pod } from '#/model/kubernetes.ts'
 import { labelSelectorOf, selects } from '#/model/label-selector.ts'
+import { byNumberedName } from '#/lib/numbered-names.ts'
 
 export type Choice =
   | { readonly kind: 'node'; readonly name: string }
@@ -62,7 +63,7 @@ export function chooseNode(pod: Pod, nodes: readonly KubeNode[], pods: readonly 
   const byObstacle = Map.groupBy(nodes, (node) => obstacleOf(pod, node))
   const [best] = (byObstacle.get(undefined) ?? [])
     .map(({ metadata: { name } }) => ({ name, load: load.get(name) ?? 0 }))
-    .toSorted((a, b) => a.load - b.load || a.name.localeCompare(b.name, 'en', { numeric: true }))
+    .toSorted((a, b) => a.load - b.load || byNumberedName(a.name, b.name))
   if (best) return { kind: 'node', name: best.name }
   if (nodes.length === 0) return { kind: 'none', message: 'no nodes available to schedule pods' }
   const reasons = [...byObstacle].map(([obstacle, those]) => `${those.length} node(s) ${obstacle}`).toSorted()

@@ -1,8 +1,6 @@
 // `causeway test connectivity` on a lab, against `causeway doctor` of the same lab: what a test with pods of its own takes, and how that grows with nodes.
-import { spawnSync } from 'node:child_process'
 import { type Benchmark, type Effort, figure, ratioText, type Result, settingsOf } from './benchmark.ts'
 import { BenchLab } from './lab.ts'
-import { causeway } from './processes.ts'
 import { Rig } from './rig.ts'
 import { median, spread } from './stats.ts'
 
@@ -16,25 +14,16 @@ type Told = {
   readonly scenarios: readonly { readonly name: string; readonly ms: number; readonly packets: readonly unknown[] }[]
 }
 
-function timed(lab: string, ...command: readonly string[]): { readonly ms: number; readonly stdout: string } {
-  const startMs = performance.now()
-  const args = [...causeway.slice(1), ...command, '--lab', lab, '--json']
-  const { stdout, stderr, status } = spawnSync(causeway[0]!, args, { encoding: 'utf8', maxBuffer: 2 ** 28 })
-  if (status !== 0)
-    throw new Error(`causeway ${command.join(' ')} of ${lab} exits with ${status}: ${stderr}${stdout.slice(0, 500)}`)
-  return { ms: performance.now() - startMs, stdout }
-}
-
 async function samplesAt(nodes: number, rounds: number, say: (line: string) => void): Promise<Sample[]> {
   await using rig = new Rig()
   say(`${nodes} nodes come up`)
   const lab = await BenchLab.up(rig, ['--nodes', String(nodes), '--pods', '1'])
   // the first one makes the programs of the trace, and files are read for the first time
-  timed(lab.name, 'doctor')
+  lab.timed(['doctor', '--json'])
   return Array.from({ length: rounds }, (_, round): Sample => {
     say(`${nodes} nodes, round ${round + 1} of ${rounds}`)
-    const { ms: doctorMs } = timed(lab.name, 'doctor')
-    const { ms: testMs, stdout } = timed(lab.name, 'test', 'connectivity')
+    const { ms: doctorMs } = lab.timed(['doctor', '--json'])
+    const { ms: testMs, stdout } = lab.timed(['test', 'connectivity', '--json'])
     const { scenarios } = JSON.parse(stdout) as Told
     return {
       testMs,

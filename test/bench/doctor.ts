@@ -1,8 +1,6 @@
 // `causeway doctor` on a lab, against `causeway status` of the same lab: what a diagnosis takes, and how that grows with nodes.
-import { spawnSync } from 'node:child_process'
 import { type Benchmark, type Effort, figure, ratioText, type Result, settingsOf } from './benchmark.ts'
 import { BenchLab } from './lab.ts'
-import { causeway } from './processes.ts'
 import { Rig } from './rig.ts'
 import { median, spread } from './stats.ts'
 
@@ -17,15 +15,6 @@ type Diagnosis = {
   readonly packets: readonly unknown[]
 }
 
-function timed(lab: string, command: string): { readonly ms: number; readonly stdout: string } {
-  const startMs = performance.now()
-  const args = [...causeway.slice(1), command, '--lab', lab, '--json']
-  const { stdout, stderr, status } = spawnSync(causeway[0]!, args, { encoding: 'utf8', maxBuffer: 2 ** 28 })
-  if (status !== 0)
-    throw new Error(`causeway ${command} of ${lab} exits with ${status}: ${stderr}${stdout.slice(0, 500)}`)
-  return { ms: performance.now() - startMs, stdout }
-}
-
 async function samplesAt(nodes: number, rounds: number, say: (line: string) => void): Promise<Sample[]> {
   await using rig = new Rig()
   say(`${nodes} nodes come up`)
@@ -38,11 +27,11 @@ async function samplesAt(nodes: number, rounds: number, say: (line: string) => v
     ...(nodes > 25 ? ['--subnets', String(nodes / 10)] : []),
   ])
   // the first one makes the programs of the trace, and files are read for the first time
-  timed(lab.name, 'doctor')
+  lab.timed(['doctor', '--json'])
   return Array.from({ length: rounds }, (_, round): Sample => {
     say(`${nodes} nodes, round ${round + 1} of ${rounds}`)
-    const { ms: statusMs } = timed(lab.name, 'status')
-    const { ms: doctorMs, stdout } = timed(lab.name, 'doctor')
+    const { ms: statusMs } = lab.timed(['status', '--json'])
+    const { ms: doctorMs, stdout } = lab.timed(['doctor', '--json'])
     const { packets } = JSON.parse(stdout) as Diagnosis
     return { doctorMs, statusMs, packets: packets.length }
   })

@@ -55,6 +55,17 @@ export class BenchLab {
     return stdout
   }
 
+  /** A command of the lab from its start to its end; what it is to exit with is 0 unless told, or anything. */
+  timed(words: readonly string[], expected: number | 'any' = 0): { readonly ms: number; readonly stdout: string } {
+    const command = [...causeway.slice(1), ...words, '--lab', this.name]
+    const startMs = performance.now()
+    const { status, stdout, stderr } = spawnSync(causeway[0]!, command, { encoding: 'utf8', maxBuffer: 2 ** 28 })
+    const ms = performance.now() - startMs
+    if (expected !== 'any' && status !== expected)
+      throw new RigError(`causeway ${words.join(' ')} exits with ${status}: ${stderr}${stdout.slice(0, 500)}`)
+    return { ms, stdout }
+  }
+
   opened(name: string): Netns {
     const netns = new Netns(netnsPath(name))
     this.#open.push(netns)

@@ -1,10 +1,7 @@
 // From the command to the verdict: `causeway trace` in a lab, of ways that are whole and of one that is broken, against `causeway status` of the same
 // lab, which asks the same agents and sends nothing.
-import { spawnSync } from 'node:child_process'
 import { type Benchmark, type Effort, figure, ratioText, type Result, settingsOf } from './benchmark.ts'
 import { BenchLab } from './lab.ts'
-import { RigError } from './netns.ts'
-import { causeway } from './processes.ts'
 import { Rig } from './rig.ts'
 import { median, quantile, roundRatios, spread } from './stats.ts'
 
@@ -42,17 +39,6 @@ const cases: readonly Case[] = [
   },
 ]
 
-/** How long the command takes, from its start to its end. */
-function timed(lab: BenchLab, args: readonly string[], expected?: number): number {
-  const command = [...causeway.slice(1), ...args, '--lab', lab.name]
-  const startMs = performance.now()
-  const { status, stdout, stderr } = spawnSync(causeway[0]!, command, { encoding: 'utf8' })
-  const ms = performance.now() - startMs
-  if (expected !== undefined && status !== expected)
-    throw new RigError(`causeway ${args.join(' ')}: status ${status}: ${stdout}${stderr}`)
-  return ms
-}
-
 async function run(effort: Effort, say: (line: string) => void): Promise<Result> {
   const { rounds, samples } = settingsOf(sizes, effort)
   await using rig = new Rig()
@@ -66,12 +52,12 @@ async function run(effort: Effort, say: (line: string) => void): Promise<Result>
     note(
       'status',
       // a node is not ready: that is no failure of the command
-      repeated(() => timed(lab, ['status'])),
+      repeated(() => lab.timed(['status'], 'any').ms),
     )
     for (const { what, args, status } of cases)
       note(
         what,
-        repeated(() => timed(lab, ['trace', ...args(lab)], status)),
+        repeated(() => lab.timed(['trace', ...args(lab)], status).ms),
       )
   }
   const reference = times.get('status')!

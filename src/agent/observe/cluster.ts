@@ -10,6 +10,7 @@ import { keyOf, type KubeNode } from '#/model/kubernetes.ts'
 import { PolicyIndex } from '#/policy/index/policy-index.ts'
 import { PolicyPodReader } from '#/policy/read-pod.ts'
 import { type PolicyPod } from '#/policy/cluster.ts'
+import { byNumberedName } from '#/lib/numbered-names.ts'
 
 /** Objects of real clusters have about 10 KiB each: parsing a page of 100 blocks the event loop only for milliseconds. */
 const pageSize = 100
@@ -93,7 +94,7 @@ export class ObservedCluster implements AsyncDisposable {
   get others(): readonly FlannelNode[] {
     return [...this.#flannel.values()]
       .filter(({ name }) => name !== this.#deps.nodeName)
-      .toSorted((a, b) => a.name.localeCompare(b.name, 'en', { numeric: true }))
+      .toSorted((a, b) => byNumberedName(a.name, b.name))
   }
 
   /** The pods of this node with a network of their own. */

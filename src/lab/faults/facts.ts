@@ -1,6 +1,7 @@
 // What a fault needs to know of a running lab: its nodes and pods, as the API tells of them.
 import { type ApiClient } from '#/cluster/client.ts'
 import { nodesPath, podsPath } from '#/cluster/paths.ts'
+import { byNumberedName } from '#/lib/numbered-names.ts'
 import {
   isHostNetwork,
   type KubeNode,
@@ -39,7 +40,7 @@ export async function readFacts(spec: LabSpec, client: ApiClient): Promise<Facts
           labels: labelsOf(pod),
         }
       })
-      .toSorted((a, b) => a.title.localeCompare(b.title, 'en', { numeric: true })),
+      .toSorted((a, b) => byNumberedName(a.title, b.title)),
   }
 }
 
