@@ -171,8 +171,12 @@ function echoesSent(host: BenchNetns): number {
   return Number(at < 0 ? 0 : values![at]) + Number(v6)
 }
 
-export async function cost(peers: number, intervalS: number, watchMs: number, rounds: number): Promise<Cost[]> {
-  await using rig = new Rig()
+/** An agent at rest among so many nodes, which all answer; an interval of 0: it probes none. */
+export async function agentAmong(
+  rig: Rig,
+  peers: number,
+  intervalS: number,
+): Promise<{ readonly agent: BenchAgent; readonly host: BenchNetns }> {
   const [host, others] = [rig.node('node'), rig.netns('others')]
   answerForAll(host, others, peers)
   const api = await rig.api(host)
@@ -182,6 +186,12 @@ export async function cost(peers: number, intervalS: number, watchMs: number, ro
     env: { CAUSEWAY_ROUTING: 'auto', CAUSEWAY_PROBE_INTERVAL_S: String(intervalS) },
   })
   await untilProbed(agent, intervalS > 0)
+  return { agent, host }
+}
+
+export async function cost(peers: number, intervalS: number, watchMs: number, rounds: number): Promise<Cost[]> {
+  await using rig = new Rig()
+  const { agent, host } = await agentAmong(rig, peers, intervalS)
   const found: Cost[] = []
   for (let round = 0; round < rounds; round++) {
     const [cpu, sent] = [cpuMsOf(agent.pid), echoesSent(host)]

@@ -8,11 +8,12 @@ import { type Browser, type CDPSession, chromium, type Page } from 'playwright-c
 import { type Benchmark, type Effort, figure, type Result, settingsOf } from './benchmark.ts'
 import { forkReady, stop } from './processes.ts'
 import { median } from './stats.ts'
+import { answerCosts, answersTable } from './ui-agent.ts'
 import type { UiReport } from './ui-process.ts'
 
 const sizes = {
-  smoke: { rounds: 1, nodes: [3], watchMs: 1_500 },
-  full: { rounds: 5, nodes: [3, 200, 2000], watchMs: 12_000 },
+  smoke: { rounds: 1, nodes: [3], watchMs: 1_500, peers: 20, asks: 5 },
+  full: { rounds: 5, nodes: [3, 200, 2000], watchMs: 12_000, peers: 1_000, asks: 40 },
 }
 
 /** Of a hundred nodes one changes each second. */
@@ -159,6 +160,8 @@ function pageBytes(): number {
 
 async function run(effort: Effort, say: (line: string) => void): Promise<Result> {
   const { nodes: counts, ...settings } = settingsOf(sizes, effort)
+  say(`an agent with ${settings.peers} nodes is asked`)
+  const costs = await answerCosts(settings)
   const samples = new Map<number, Sample[]>()
   // root has no sandbox, and containers have little shared memory
   const args = ['--no-sandbox', '--disable-dev-shm-usage']
@@ -202,6 +205,7 @@ async function run(effort: Effort, say: (line: string) => void): Promise<Result>
         columns: ['nodes', 'CPU of a round, ms', 'resident, MiB'],
         rows: counts.map((nodes) => [String(nodes), figure(of(nodes, 'roundCpuMs')), figure(of(nodes, 'serverMiB'))]),
       },
+      answersTable(costs),
     ],
     goals: [
       { text: "the page's own files, packed", measured: `${kB(ownBytes)} kB`, isReached: ownBytes < 60_000 },
@@ -224,23 +228,27 @@ async function run(effort: Effort, say: (line: string) => void): Promise<Result>
     notes: [
       `Medians of ${settings.rounds} rounds, each with a server and a tab of its own; a page is watched for ${settings.watchMs / 1000} s after it has settled. Agents are simulated in the server's process: making their answers is subtracted from the CPU of a round, reading and comparing them is not. Headless Chromium without a graphics card: what it draws, it draws with the CPU, on the same cores. Round trips of all pairs differ each time, as real ones do.`,
     ],
-    figures: Object.fromEntries(
-      counts.flatMap((nodes) =>
-        (
-          [
-            'paintMs',
-            'shownMs',
-            'firstBytes',
-            'bytesPerSecond',
-            'busyShare',
-            'longestFrameMs',
-            'heapMiB',
-            'roundCpuMs',
-            'serverMiB',
-          ] as const
-        ).map((name) => [`${nodes} nodes: ${name}`, samples.get(nodes)!.map((each) => each[name])] as const),
+    figures: {
+      'summary: CPU ms of an answer': costs.summary.map(({ cpuMs }) => cpuMs),
+      'status: CPU ms of an answer': costs.status.map(({ cpuMs }) => cpuMs),
+      ...Object.fromEntries(
+        counts.flatMap((nodes) =>
+          (
+            [
+              'paintMs',
+              'shownMs',
+              'firstBytes',
+              'bytesPerSecond',
+              'busyShare',
+              'longestFrameMs',
+              'heapMiB',
+              'roundCpuMs',
+              'serverMiB',
+            ] as const
+          ).map((name) => [`${nodes} nodes: ${name}`, samples.get(nodes)!.map((each) => each[name])] as const),
+        ),
       ),
-    ),
+    },
   }
 }
 
