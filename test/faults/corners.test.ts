@@ -29,3 +29,4 @@ const small = ['--nodes', '2', '--pods', '1', '--datapath', 'ebpf']
 playAll('eBPF without a tunnel, a mesh of BGP', [...small, '--routing', 'native'], { names })
 playAll('eBPF and the tunnel, IPv6 alone', [...small, '--families', 'ipv6'], { names })
 playAll('eBPF in racks with BGP and BFD', [...small, '--racks', '2', '--bfd', '--routing', 'native'], { names })
+playAll('the bridge and the tunnel, IPv4 alone', ['--nodes', '2', '--pods', '2', '--families', 'ipv4'], { names })
