@@ -1,4 +1,5 @@
 // Who the two ends of a trace are, as an agent knows them.
+import { setTimeout as sleep } from 'node:timers/promises'
 import { type AgentOfNode } from '#/api/client.ts'
 import { type TraceEndsReport, type TracePair } from '#/api/schemas/trace-send.ts'
 import { Addr, type Family } from '#/lib/addr.ts'
@@ -9,7 +10,10 @@ import { NotTold } from './trace-facts.ts'
 /** Any agent knows all ends: so many are asked at a time until one answers. */
 const askedAtOnce = 3
 
-/** The first answer of some agents; an agent that knows no such end answers too. */
+/** An agent that does not hear from the API may not know an end that others know: these have so long to say so. */
+const otherwiseMs = 1_000
+
+/** The first answer of some agents. Rejects with UsageError when one knows no such end, and none knows it within a moment. */
 async function firstReport(
   agents: readonly AgentOfNode[],
   from: string,
@@ -17,18 +21,26 @@ async function firstReport(
   silences: string[],
 ): Promise<TraceEndsReport | undefined> {
   const found = new AbortController()
+  const unknown: UsageError[] = []
   const asked = agents.map(async (agent) => {
     const outcome = await askSoon(agent, 'traceEnds', { from, to }, found.signal)
     if (outcome.kind === 'answer') return outcome.value
-    if (outcome.kind === 'refusal' && outcome.status === 404) return new UsageError(outcome.message)
+    if (outcome.kind === 'refusal' && outcome.status === 404) {
+      unknown.push(new UsageError(outcome.message))
+      if (unknown.length === 1)
+        void sleep(otherwiseMs, undefined, { signal: found.signal }).then(
+          () => found.abort(),
+          () => undefined,
+        )
+      throw unknown[0]!
+    }
     if (!found.signal.aborted) silences.push(`${agent.node}: ${outcome.message}`)
     throw new NotTold(outcome.message)
   })
   try {
-    const report = await Promise.any(asked)
-    if (report instanceof UsageError) throw report
-    return report
+    return await Promise.any(asked)
   } catch (error) {
+    if (unknown[0] !== undefined) throw unknown[0]
     if (error instanceof AggregateError) return undefined
     throw error
   } finally {

@@ -149,3 +149,23 @@ test('of many packets kernels are asked only about those that are lost', async (
   assert.equal(await traced([]), 'lost')
   assert.deepEqual(asked, ['ends', 'send', 'predict', 'predict'])
 })
+
+test('an end that one agent does not know, and another does, is known', async () => {
+  const reply = { status: 200, body: { node: 'node-1', sentAtMs: 1, refused: { code: 'EPERM' } } }
+  const knows = { node: 'node-1', transport: agentThatSends(reply) }
+  const isCutOff = (node: string) => {
+    const transport = agentThatSends(reply)
+    const send = async (request: AgentRequest, signal: AbortSignal) =>
+      request.path.startsWith('/v1/trace/ends')
+        ? { status: 404, text: '"b" is no pod', version: '0.1.0' }
+        : transport.send(request, signal)
+    return { node, transport: { ...transport, send } }
+  }
+  const { verdict } = await withTrace([isCutOff('node-2'), knows], wish, async (run) => Promise.resolve(run))
+  assert.equal(verdict.outcome, 'not-sent')
+  const nobody = [isCutOff('node-1'), isCutOff('node-2')]
+  await assert.rejects(
+    withTrace(nobody, wish, async (run) => Promise.resolve(run)),
+    (error) => error instanceof UsageError && error.message.startsWith('"b" is no pod'),
+  )
+})

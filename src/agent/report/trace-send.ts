@@ -16,7 +16,7 @@ import { type Netns } from '#/sys/netns.ts'
 import { type ProbePacket, sizesOf } from '#/wire/probe/packet.ts'
 import { type Endpoint } from '../endpoints/endpoint-store.ts'
 import { type Answer, type Handlers, type HttpRefusal } from './http-api.ts'
-import { resolveEnd } from './policy-names.ts'
+import { type Named, resolveEnd } from './policy-names.ts'
 
 /** What a trace needs to know of a pod of this node. */
 export type TracedPod = Pick<Endpoint, 'pod' | 'addrs' | 'netns' | 'netnsId' | 'hostDevice'>
@@ -33,7 +33,21 @@ export type TraceSources = {
   readonly netnsOf: (pod: TracedPod) => Netns | undefined
 }
 
-function endOf({ view, cidrs }: Pick<TraceSources, 'view' | 'cidrs'>, addr: Addr, text: string): TraceEnd {
+/**
+ * The addresses of what somebody names. Of its own pods the agent knows more than the API has told it, which may be out of reach: one that was just
+ * added, or that has come again with another address.
+ */
+function addrsNamed({ nodeName, view, endpoints }: TraceSources, text: string, role: 'sender' | 'receiver'): Named {
+  const name = text.includes('/') ? text : `default/${text}`
+  const told = view.pods.get(name)
+  const isOwn = told === undefined || (told.node === nodeName && !told.hasEnded)
+  const own = isOwn ? endpoints().find(({ pod }) => pod === name) : undefined
+  return own === undefined ? resolveEnd(view, text, role) : { addrs: own.addrs.map(({ addr }) => addr) }
+}
+
+function endOf({ nodeName, view, cidrs, endpoints }: TraceSources, addr: Addr, text: string): TraceEnd {
+  const own = endpoints().find(({ addrs }) => addrs.some((each) => each.addr.equals(addr)))
+  if (own !== undefined) return { addr: String(addr), pod: own.pod, node: nodeName }
   const pod = view.podAt(addr)
   if (pod !== undefined) return { addr: String(addr), pod: podText(pod), ...(pod.node !== '' && { node: pod.node }) }
   const node = nodeAt(view, addr)
@@ -58,8 +72,8 @@ function chosen(src: Addr, dst: Addr): Addr {
 }
 
 function endsOf(sources: TraceSources, from: string, to: string): TraceEndsReport | string {
-  const { nodeName, view } = sources
-  const [sender, receiver] = [resolveEnd(view, from, 'sender'), resolveEnd(view, to, 'receiver')]
+  const { nodeName } = sources
+  const [sender, receiver] = [addrsNamed(sources, from, 'sender'), addrsNamed(sources, to, 'receiver')]
   if ('unknown' in sender) return sender.unknown
   if ('unknown' in receiver) return receiver.unknown
   const isGiven = Addr.tryParse(from) !== undefined
