@@ -230,7 +230,7 @@ export class ScenarioRun {
           : `${faults.length === 1 ? '1 thing is' : `${faults.length} things are`} wrong`
       const state = faults.length === 0 ? 'passed' : 'failed'
       this.#add({ name: 'doctor', state, text, probes: [], faults, ms: performance.now() - startMs })
-      return withCauses(this.#results, { packetOf: this.#packetOf, answers })
+      return withCauses(this.#results, { packetOf: this.#packetOf, answers, findings: diagnosis.findings })
     } catch (error) {
       this.#session.signal.throwIfAborted()
       const fault = { subject: 'causeway doctor', text: messageOf(error) }

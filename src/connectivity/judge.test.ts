@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { clusterOf } from '#/doctor/testing/answers.ts'
+import { diagnose } from '#/doctor/diagnose.ts'
+import { clusterOf, told } from '#/doctor/testing/answers.ts'
 import { type FollowedPacket } from '#/doctor/types.ts'
 import { type Outcome, type Verdict } from '#/trace/verdict.ts'
 import { followed, isWorthAgain, judge } from './judge.ts'
@@ -138,9 +139,21 @@ test('each packet that failed has its cause, also where many are diagnosed toget
   assert.equal(causesOf(packets, [], answers).size, packets.length)
   const probes = packets.map((packet) => judge({ ...probe, ...packet }, { verdict: packet.verdict }, 1))
   const packetOf = new Map(probes.map((each, index) => [each, packets[index]!]))
-  const [result] = withCauses([resultOfProbes('pod-to-pod', probes, 1)], { packetOf, answers })
+  const [result] = withCauses([resultOfProbes('pod-to-pod', probes, 1)], { packetOf, answers, findings: [] })
   assert.deepEqual(
     result!.probes.map(({ code }) => code),
     packets.map(() => 'CW6102'),
   )
+})
+
+test('what arrives against a policy has as its cause why a node does not know or enforce it', () => {
+  const arrived = judge({ ...probe, expects: 'denial' }, { verdict: verdict('answered') }, 1)
+  const codeFor = (problems: Parameters<typeof clusterOf>[1]): string | undefined => {
+    const { findings } = diagnose(clusterOf(2, problems), [])
+    const result = resultOfProbes('policy-deny', [arrived], 1)
+    return withCauses([result], { packetOf: new Map(), answers: [], findings })[0]!.probes[0]!.code
+  }
+  assert.equal(codeFor([]), undefined)
+  assert.equal(codeFor([['node-1', told('CW3301', 'policy/table')]]), 'CW3301')
+  assert.equal(codeFor([['node-1', told('CW1301', 'rule/5270')]]), undefined)
 })

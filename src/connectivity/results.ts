@@ -1,6 +1,7 @@
 // What becomes of scenarios, by what became of their packets, agents and pods. Pure.
 import { diagnose } from '#/doctor/diagnose.ts'
 import { blamedCode, isLost, packetText } from '#/doctor/losses.ts'
+import { keptFromPolicies } from '#/doctor/stale-policies.ts'
 import { type Finding, type FollowedPacket, type NodeAnswers } from '#/doctor/types.ts'
 import { plural } from '#/lib/plural.ts'
 import { probesText } from './text.ts'
@@ -83,7 +84,16 @@ function blamingIn(packets: readonly FollowedPacket[]): FollowedPacket[] {
 /** The results with doctor's code and remedy at each packet that failed, as far as doctor knows its cause. */
 export function withCauses(
   results: readonly ScenarioResult[],
-  { packetOf, answers }: { packetOf: ReadonlyMap<ProbeResult, FollowedPacket>; answers: readonly NodeAnswers[] },
+  {
+    packetOf,
+    answers,
+    findings,
+  }: {
+    readonly packetOf: ReadonlyMap<ProbeResult, FollowedPacket>
+    readonly answers: readonly NodeAnswers[]
+    /** Of the cluster as a whole. */
+    readonly findings: readonly Finding[]
+  },
 ): ScenarioResult[] {
   const blaming = blamingIn([...packetOf.values()])
   const bad = results.flatMap(({ probes }) => probes.filter(isBad)).flatMap((result) => packetOf.get(result) ?? [])
@@ -91,8 +101,11 @@ export function withCauses(
   for (const batch of batchesOf(bad, answers.length))
     for (const [packet, finding] of causesOf(batch, blaming, answers)) causes.set(keyOf(packet), finding)
   const withCause = (result: ProbeResult): ProbeResult => {
-    const packet = isBad(result) ? packetOf.get(result) : undefined
-    const cause = packet && causes.get(keyOf(packet))
+    if (!isBad(result)) return result
+    const { from, to, expects } = result.probe
+    const packet = packetOf.get(result)
+    const cause =
+      expects === 'denial' ? keptFromPolicies(findings, [from.node, to.node]) : packet && causes.get(keyOf(packet))
     return cause === undefined ? result : { ...result, code: cause.code, remedy: cause.remedy }
   }
   return results.map((result) => ({ ...result, probes: result.probes.map(withCause) }))
