@@ -142,7 +142,7 @@ async function send(agents: ReadonlyMap<string, AgentOfNode>, probe: Probe, cour
 
 /** What is denied on purpose is nothing for doctor. */
 function packetsOf(probe: Probe, told: readonly Told[]): FollowedPacket[] {
-  return probe.expects === 'denial' ? [] : told.flatMap((each) => followed(probe, each) ?? [])
+  return probe.expects === 'denial' ? [] : told.map((each) => followed(probe, each))
 }
 
 /** Sends all of them, some at a time. */

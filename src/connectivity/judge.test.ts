@@ -63,8 +63,8 @@ test('a Service has its pods a moment after they are ready: until then it is ask
 
 test('doctor is told of the end behind a Service', () => {
   const toService = { ...probe, to: { name: 'Service a/b', node: '', isPod: false } }
-  assert.equal(followed(toService, { verdict: verdict('lost') }), undefined)
-  assert.deepEqual(followed(toService, { verdict: verdict('lost'), behind: probe.to })?.to, probe.to)
+  assert.deepEqual(followed(toService, { verdict: verdict('lost') }).to, { ...toService.to, node: 'node-1' })
+  assert.deepEqual(followed(toService, { verdict: verdict('lost'), behind: probe.to }).to, probe.to)
 })
 
 const left = { last: { node: 'node-1', device: 'eth0', place: 'transmit', isExpected: true } } as const

@@ -43,13 +43,13 @@ function judgeArrival({ isOfFullSize, isGuess }: Probe, { verdict, fullBytes }: 
   return isGuess === true && hasLeft ? { state: 'unknown', text } : { state: 'failed', text }
 }
 
-/** The packet as doctor takes it; undefined for one whose other end doctor does not know. */
+/** The packet as doctor takes it. Of one whose other end is at no node that is known, what may be wrong is at the sender's. */
 export function followed(
   { from, to: asked, family, protocol }: Probe,
   { verdict, fullBytes, behind }: Told,
-): FollowedPacket | undefined {
-  const to = behind ?? asked
-  if (to.node === '') return undefined
+): FollowedPacket {
+  const end = behind ?? asked
+  const to = end.node === '' ? { ...end, node: from.node } : end
   return { from, to, family, protocol, verdict, ...(fullBytes !== undefined && { fullBytes }) }
 }
 

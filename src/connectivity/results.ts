@@ -65,7 +65,8 @@ export function causesOf(
   answers: readonly NodeAnswers[],
 ): Map<FollowedPacket, Finding> {
   const own = new Set(packets)
-  const { findings } = diagnose(answers, [...packets, ...blaming.filter((each) => !own.has(each))])
+  const meant = packets.map((packet) => ({ ...packet, isMeant: true as const }))
+  const { findings } = diagnose(answers, [...meant, ...blaming.filter((each) => !own.has(each))])
   const byText = new Map(findings.toReversed().flatMap((finding) => finding.lost.map((text) => [text, finding])))
   return new Map(
     packets.flatMap((packet) => {
@@ -106,7 +107,9 @@ export function withCauses(
     const packet = packetOf.get(result)
     const cause =
       expects === 'denial' ? keptFromPolicies(findings, [from.node, to.node]) : packet && causes.get(keyOf(packet))
-    return cause === undefined ? result : { ...result, code: cause.code, remedy: cause.remedy }
+    // why a policy denies it the trace says itself
+    const isUnexplained = cause?.code === 'CW6102' && packet?.verdict.kind === 'policy'
+    return cause === undefined || isUnexplained ? result : { ...result, code: cause.code, remedy: cause.remedy }
   }
   return results.map((result) => ({ ...result, probes: result.probes.map(withCause) }))
 }

@@ -12,7 +12,7 @@ import { clockSigns } from './clocks.ts'
 import { leftoversIn, withLeftovers } from './leftovers.ts'
 import { neighbourSigns } from './neighbours.ts'
 import { podSigns } from './pods.ts'
-import { programSigns } from './programs.ts'
+import { programSigns, withOwnDrops } from './programs.ts'
 import { withoutRefusals } from './refusals.ts'
 import { settingSigns } from './settings.ts'
 import { type Diagnosis, type FollowedPacket, type NodeAnswers, type Note } from './types.ts'
@@ -31,7 +31,7 @@ export function diagnose(
 ): Diagnosis {
   const names = namesIn(answers)
   const dead = deadNodes(answers, [...followed, ...ofNodes])
-  const packets = withLostAtDead(followed, dead)
+  const packets = withOwnDrops(withLostAtDead(followed, dead), answers)
   const own = withoutRefusals(ownProblems(answers, names, ofObjects), answers, packets)
   const told = [
     ...silentAgents(answers, dead),

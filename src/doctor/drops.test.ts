@@ -15,6 +15,7 @@ import {
   type Told,
   withFacts,
 } from './testing/answers.ts'
+import { type NodeFacts } from '#/api/schemas/facts.ts'
 import { type FollowedPacket } from './types.ts'
 
 type Place = { readonly node: string; readonly device: string; readonly pod?: string }
@@ -132,5 +133,31 @@ test('a way that is too narrow in both directions is one finding, though only on
   assert.deepEqual(
     diagnose(clusterOf(2), [here(4), here(6), there]).findings.map(({ code, lost }) => `${code} ${lost.length}`),
     ['CW8101 3'],
+  )
+})
+
+test('what a program of Causeway drops is not laid at the door of others', () => {
+  const rule = dropped({ node: 'node-2', device: 'cw-vxlan' }, 'TC_INGRESS', '__netif_receive_skb_core', 'look at tc')
+  const own = { device: 'cw-vxlan', hook: 'ingress', isOurs: true } as const
+  const codesWith = (programs: NodeFacts['programs']): string[] => {
+    const answers = withFacts(clusterOf(2, []), (node) => factsOf(node, {}, { programs }))
+    return diagnose(answers, [packetOf('node-1', 'node-2', rule)]).findings.map(({ code }) => code)
+  }
+  assert.deepEqual(codesWith([own]), ['CW6102'])
+  assert.deepEqual(codesWith([own, { ...own, isOurs: false }]), ['CW6101'])
+  assert.deepEqual(codesWith([]), ['CW6101'])
+})
+
+test('a packet that is meant to arrive, and that a policy denies, follows from what makes it another', () => {
+  const text = 'ingress of default/web-2-1 is denied'
+  const rule = dropped({ node: 'node-2', device: 'eth0' }, 'NETFILTER_DROP', 'nft_do_chain', 'allow it')
+  const denied = packetOf('node-1', 'node-2', { ...rule, text, kind: 'policy' })
+  const nat: Told = [['node-1', told('CW7005', 'chain/inet host-nat postrouting')]]
+  const { findings, notes } = diagnose(clusterOf(2, nat), [denied])
+  assert.deepEqual([findings[0]!.lost, notes.length], [[], 1])
+  const meant = diagnose(clusterOf(2, nat), [{ ...denied, isMeant: true }])
+  assert.deepEqual(
+    meant.findings.map(({ code, lost }) => [code, lost.length]),
+    [['CW7005', 1]],
   )
 })

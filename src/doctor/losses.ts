@@ -22,7 +22,7 @@ export const isWhole = ({ verdict }: FollowedPacket): boolean =>
   verdict.outcome === 'answered' || verdict.outcome === 'closed'
 
 /** Somebody wants these packets to be dropped. */
-export const isDenied = ({ verdict }: FollowedPacket): boolean => verdict.kind === 'policy'
+export const isDenied = ({ verdict, isMeant }: FollowedPacket): boolean => verdict.kind === 'policy' && isMeant !== true
 
 export const isLost = (packet: FollowedPacket): boolean => lostOutcomes.has(packet.verdict.outcome) && !isDenied(packet)
 
@@ -40,7 +40,7 @@ export function packetText(packet: FollowedPacket): string {
 }
 
 /** What the kernel says of a drop by a program, of which a trace does not know whose it is: those of the network have codes of their own. */
-const codesOfReasons: Readonly<Record<string, ProblemCode>> = {
+export const codesOfReasons: Readonly<Record<string, ProblemCode>> = {
   TC_INGRESS: 'CW6101',
   TC_EGRESS: 'CW6101',
   XDP: 'CW6101',
@@ -94,8 +94,10 @@ function wireBehind({ verdict: { drop, last, next } }: FollowedPacket): string |
 const how = 'a packet that was sent and followed (causeway trace)'
 
 /** The code of what a trace blames, by what it says or by the kernel's reason. */
-export function blamedCode({ verdict: { code, drop } }: FollowedPacket): string | undefined {
-  return code ?? (drop && codeOfDrop(drop))
+export function blamedCode({ verdict: { code, drop, kind }, isOwnDrop }: FollowedPacket): string | undefined {
+  // that something dropped it is known better then: a rule or a program of Causeway's, for a policy or a reason that nobody foresaw
+  const isOfOthers = kind !== 'policy' && isOwnDrop !== true
+  return code ?? (drop && isOfOthers ? codeOfDrop(drop) : undefined)
 }
 
 /** A large packet was lost where a small one was answered. */

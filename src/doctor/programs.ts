@@ -1,6 +1,8 @@
 // Programs of others, and offloads, at devices of nodes: a cause only where a kernel has dropped a packet for such a reason. Pure.
+import { ownValue } from '#/lib/own-value.ts'
 import { problem } from '#/model/problems.ts'
-import { type NodeAnswers, type Sign } from './types.ts'
+import { codesOfReasons } from './losses.ts'
+import { type FollowedPacket, type NodeAnswers, type Sign } from './types.ts'
 
 /** Off alone leaves the program of a device that the kernel runs in the generic way, and says nothing. Without a preference all filters go. */
 const takeOut = (device: string, hook: string): string =>
@@ -55,6 +57,17 @@ function offloadsOf({ node, facts }: NodeAnswers): Sign[] {
       needs: 'blame',
     },
   ]
+}
+
+/** The packets, with those marked that a program dropped where only Causeway has one: no other is to be looked for. */
+export function withOwnDrops(packets: readonly FollowedPacket[], answers: readonly NodeAnswers[]): FollowedPacket[] {
+  const factsOf = new Map(answers.map(({ node, facts }) => [node, facts]))
+  return packets.map((packet) => {
+    const { drop } = packet.verdict
+    if (drop?.drop === undefined || ownValue(codesOfReasons, drop.drop.reason) !== 'CW6101') return packet
+    const here = factsOf.get(drop.node)?.programs?.filter(({ device }) => device === drop.device) ?? []
+    return here.length > 0 && here.every(({ isOurs }) => isOurs) ? { ...packet, isOwnDrop: true } : packet
+  })
 }
 
 export function programSigns(answers: readonly NodeAnswers[]): Sign[] {

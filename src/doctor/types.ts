@@ -49,6 +49,10 @@ export type FollowedPacket = PlannedPacket & {
   readonly verdict: Verdict
   /** A packet of this size, the largest that the sender's kernel sends, was answered too. */
   readonly fullBytes?: number
+  /** It should have arrived whatever policies there are: that one denies it follows from what is wrong. */
+  readonly isMeant?: true
+  /** A program dropped it at a device that has none but Causeway's. */
+  readonly isOwnDrop?: true
 }
 
 /** What a sign is about, as far as it decides what else is of the same cause. */

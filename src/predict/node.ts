@@ -32,12 +32,8 @@ export function isPortFine(prediction: Prediction, pod: PredictPod): boolean {
 }
 
 /** The chains at the egress of a device. */
-async function atEgress(
-  prediction: Prediction,
-  firewalls: Firewalls,
-  oif: Device,
-  packet = prediction.packet,
-): Promise<void> {
+async function atEgress(prediction: Prediction, firewalls: Firewalls, oif: Device): Promise<void> {
+  const { packet } = prediction
   prediction.add(await firewalls.cross({ packet, hook: 'egress', layer: 'device', purpose: 'pods', oif }))
 }
 
@@ -130,10 +126,13 @@ export async function throughStack(
   fitRoute(prediction, hop, out, iif === undefined)
   const { deps } = prediction
   const isToPods = hop.device.name === deps.podDevice()
-  if (isToPods) await toOwnPod(prediction, firewalls, hop)
-  else if (hop.route.encap) await sendOuter(prediction, firewalls, hop, hop.route.encap)
+  // what policies say was said before the source is replaced
+  if (isToPods) return await toOwnPod(prediction, firewalls, hop)
+  if (source) prediction.packet = { ...prediction.packet, src: source }
+  if (hop.route.encap) await sendOuter(prediction, firewalls, hop, hop.route.encap)
   else if (deps.flannel && out?.kind === 'vxlan') await sendByFdb(prediction, firewalls, hop, out)
-  else await leave(prediction, firewalls, hop, source)
+  else await leave(prediction, firewalls, hop)
+  if (source && prediction.leaves) prediction.leaves = { ...prediction.leaves, src: String(source) }
 }
 
 function deviceStep({ name, isUp }: ViewLink) {
@@ -223,7 +222,7 @@ function answerStep(prediction: Prediction, firewalls: Firewalls, to: PredictPod
 }
 
 /** Out of the node by a device of the underlay, without a tunnel. */
-async function leave(prediction: Prediction, firewalls: Firewalls, hop: Hop, source: Addr | undefined): Promise<void> {
+async function leave(prediction: Prediction, firewalls: Firewalls, hop: Hop): Promise<void> {
   const { packet } = prediction
   const { device, gateway } = hop
   othersAt(prediction, device, 'egress')
@@ -235,9 +234,9 @@ async function leave(prediction: Prediction, firewalls: Firewalls, hop: Hop, sou
     const who = name === undefined ? (gateway ? 'the router' : 'the receiver') : `node ${name}`
     prediction.add(await neighbourOf(prediction.kernel, { device, addr, who }))
   }
-  await atEgress(prediction, firewalls, device, source ? { ...packet, src: source } : packet)
+  await atEgress(prediction, firewalls, device)
   prediction.way.push(...sent(device.name))
-  prediction.leaves = { device: device.name, ...(source && { src: String(source) }) }
+  prediction.leaves = { device: device.name }
 }
 
 /** Frames between two pods of the node that cross the bridge without the node's network stack. */
