@@ -323,6 +323,21 @@ test('network policies are obstacles where they deny, and say what would allow i
 })
 
 for (const datapath of ['bridge', 'ebpf'] as const)
+  test(`${datapath}: the next node is told the source that a rule gives a packet, through the tunnel too`, async () => {
+    await using scene = await Scene.start(datapath)
+    scene.host.sh(
+      `nft 'table inet nat { chain c { type nat hook postrouting priority 90; ip saddr 10.244.1.0/24 snat ip to 192.0.2.7; ip6 saddr fd10:244:0:1::/64 masquerade; }; }'`,
+    )
+    for (const [family, dst, src] of [
+      [4, '10.244.2.9', '192.0.2.7'],
+      [6, 'fd10:244:0:2::9', 'fd10:244:0:1::1'],
+    ] as const) {
+      const { leaves } = await scene.ask({ src: scene.node.addrOf('web', family), dst })
+      assert.deepEqual(leaves, { device: 'u', outerSrc: '172.30.1.1', outerDst: '172.30.1.2', src })
+    }
+  })
+
+for (const datapath of ['bridge', 'ebpf'] as const)
   test(`${datapath}: of an address that no pod has it is told how the node knows`, async () => {
     await using scene = await Scene.start(datapath)
     const { host } = scene
