@@ -40,7 +40,9 @@ export async function askAgents(all: readonly AgentOfNode[]): Promise<AskedAgent
   return {
     agents: new Map(asked.flatMap(({ agent, outcome }) => (outcome.kind === 'answer' ? [[agent.node, agent]] : []))),
     faults: asked.flatMap(({ agent, outcome }) =>
-      outcome.kind === 'answer' ? [] : [{ subject: `the agent of ${agent.node}`, text: outcome.message }],
+      outcome.kind === 'answer'
+        ? []
+        : [{ subject: `the agent of ${agent.node}`, node: agent.node, text: outcome.message }],
     ),
     observed: asked.flatMap(({ agent, outcome }) =>
       outcome.kind === 'answer' && outcome.value.observes !== undefined ? [agent.node] : [],

@@ -98,7 +98,7 @@ function missingFamilies(nodes: readonly ChosenNode[], pods: readonly TestPod[])
       .flatMap((pod) => {
         const lacked = [...wanted].filter((family) => pod.addrs.every((addr) => Addr.parse(addr).family !== family))
         const text = `it has no address of IPv${lacked.join(', IPv')}, of which the node has a pod CIDR`
-        return lacked.length === 0 ? [] : [{ subject: `pod ${pod.name} on ${name}`, text }]
+        return lacked.length === 0 ? [] : [{ subject: `pod ${pod.name} on ${name}`, node: name, text }]
       })
   })
 }

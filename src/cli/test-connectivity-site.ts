@@ -127,10 +127,12 @@ export async function awaitPods(
       const events = ready.length === items.length ? [] : await eventsIn(client, namespace)
       const faults = items
         .filter((pod) => !isReady(pod))
-        .map((pod) => ({
-          subject: `pod ${namespace}/${pod.metadata.name} on ${nodeNameOf(pod)}`,
-          ...whyNotReady(pod, events),
-        }))
+        .map((pod): Fault => {
+          const { isOfImage, ...why } = whyNotReady(pod, events)
+          const node = nodeNameOf(pod)
+          const subject = `pod ${namespace}/${pod.metadata.name} on ${node}`
+          return { subject, ...(isOfImage !== true && { node }), ...why }
+        })
       return { pods: ready.flatMap(testPod), faults, wanted: items.length }
     }
     await sleep(pollMs)

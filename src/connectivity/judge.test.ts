@@ -157,3 +157,15 @@ test('what arrives against a policy has as its cause why a node does not know or
   assert.equal(codeFor([['node-1', told('CW3301', 'policy/table')]]), 'CW3301')
   assert.equal(codeFor([['node-1', told('CW1301', 'rule/5270')]]), undefined)
 })
+
+test('a pod that does not become ready has as its cause why its node gives it no network', () => {
+  const codeFor = (problems: Parameters<typeof clusterOf>[1]): string | undefined => {
+    const { findings } = diagnose(clusterOf(2, problems), [])
+    const faults = [{ subject: 'pod a/b on node-1', node: 'node-1', text: 'CNI ADD fails' }]
+    const result = resultOfFaults('pods-start', { all: 4, noun: 'pod', what: 'are ready', faults }, 1)
+    return withCauses([result], { packetOf: new Map(), answers: [], findings })[0]!.faults[0]!.code
+  }
+  assert.equal(codeFor([['node-1', told('CW3112', 'cidr/10.244.0.0/24')]]), 'CW3112')
+  assert.equal(codeFor([['node-2', told('CW3112', 'cidr/10.244.1.0/24')]]), undefined)
+  assert.equal(codeFor([['node-1', told('CW3304', 'sysctl/nf_conntrack_max')]]), undefined)
+})

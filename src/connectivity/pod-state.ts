@@ -54,17 +54,18 @@ export function warningOf({ metadata: { name, uid } }: Pod, events: readonly Eve
 
 const ofImages = /image|pull/i
 
+/** `isOfImage`: its node and network have nothing to do with it. */
+export type WhyNotReady = { readonly text: string; readonly remedy?: string; readonly isOfImage?: true }
+
 /** Why the pod is not ready, and what may be done. */
-export function whyNotReady(
-  pod: Pod,
-  events: readonly EventObject[],
-): { readonly text: string; readonly remedy?: string } {
+export function whyNotReady(pod: Pod, events: readonly EventObject[]): WhyNotReady {
   const waiting = waitingOf(pod)
   const warning = warningOf(pod, events)
   if (waiting !== undefined && ofImages.test(waiting.reason))
     return {
       text: `its image ${waiting.image} cannot be had: ${waiting.reason}: ${waiting.message || (warning ?? 'the kubelet says no more')}`,
       remedy: '--image NAME names an image with a shell that the nodes can pull',
+      isOfImage: true,
     }
   if (warning !== undefined) return { text: warning }
   if (waiting !== undefined) return { text: `${waiting.reason}: ${waiting.message || 'the kubelet says no more'}` }

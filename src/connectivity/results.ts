@@ -1,7 +1,7 @@
 // What becomes of scenarios, by what became of their packets, agents and pods. Pure.
 import { diagnose } from '#/doctor/diagnose.ts'
 import { blamedCode, isLost, packetText } from '#/doctor/losses.ts'
-import { keptFromPolicies } from '#/doctor/stale-policies.ts'
+import { hindranceOf } from '#/doctor/hindrances.ts'
 import { type Finding, type FollowedPacket, type NodeAnswers } from '#/doctor/types.ts'
 import { plural } from '#/lib/plural.ts'
 import { probesText } from './text.ts'
@@ -106,10 +106,21 @@ export function withCauses(
     const { from, to, expects } = result.probe
     const packet = packetOf.get(result)
     const cause =
-      expects === 'denial' ? keptFromPolicies(findings, [from.node, to.node]) : packet && causes.get(keyOf(packet))
+      expects === 'denial'
+        ? hindranceOf('policies', findings, [from.node, to.node])
+        : packet && causes.get(keyOf(packet))
     // why a policy denies it the trace says itself
     const isUnexplained = cause?.code === 'CW6102' && packet?.verdict.kind === 'policy'
     return cause === undefined || isUnexplained ? result : { ...result, code: cause.code, remedy: cause.remedy }
   }
-  return results.map((result) => ({ ...result, probes: result.probes.map(withCause) }))
+  const caused = (fault: Fault, name: ScenarioName): Fault => {
+    if (fault.node === undefined || fault.code !== undefined) return fault
+    const cause = hindranceOf(name === 'agents' ? 'answering' : 'new pods', findings, [fault.node])
+    return cause === undefined ? fault : { remedy: cause.remedy, ...fault, code: cause.code }
+  }
+  return results.map((result) => ({
+    ...result,
+    probes: result.probes.map(withCause),
+    faults: result.faults.map((fault) => caused(fault, result.name)),
+  }))
 }

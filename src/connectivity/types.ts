@@ -90,6 +90,8 @@ export type ProbeResult = {
 /** What is wrong that is not a packet: an agent that does not answer, a pod that does not start, a finding of doctor. */
 export type Fault = {
   readonly subject: string
+  /** At which it is; absent: doctor has found it, and knows its cause. */
+  readonly node?: string
   readonly text: string
   readonly code?: string
   readonly remedy?: string
