@@ -158,6 +158,21 @@ test('what arrives against a policy has as its cause why a node does not know or
   assert.equal(codeFor([['node-1', told('CW1301', 'rule/5270')]]), undefined)
 })
 
+test('a packet of which no agent tells has as its cause that one does not answer', () => {
+  const untold = judge(probe, { verdict: verdict('untold') }, 1)
+  const silent = clusterOf(2, []).map((each) => {
+    const { status: _, ...rest } = each
+    return each.node === 'node-1' ? { ...rest, silences: [{ what: 'status', why: 'nobody listens' }] } : each
+  })
+  const { findings } = diagnose(silent, [])
+  const [result] = withCauses([resultOfProbes('pod-to-pod', [untold], 1)], {
+    packetOf: new Map(),
+    answers: [],
+    findings,
+  })
+  assert.equal(result!.probes[0]!.code, 'CW6001')
+})
+
 test('a pod that does not become ready has as its cause why its node gives it no network', () => {
   const codeFor = (problems: Parameters<typeof clusterOf>[1]): string | undefined => {
     const { findings } = diagnose(clusterOf(2, problems), [])

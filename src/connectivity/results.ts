@@ -104,11 +104,11 @@ export function withCauses(
   const withCause = (result: ProbeResult): ProbeResult => {
     if (!isBad(result)) return result
     const { from, to, expects } = result.probe
+    const nodes = [from.node, to.node]
     const packet = packetOf.get(result)
-    const cause =
-      expects === 'denial'
-        ? hindranceOf('policies', findings, [from.node, to.node])
-        : packet && causes.get(keyOf(packet))
+    const known = packet && causes.get(keyOf(packet))
+    const untold = result.state === 'unknown' ? hindranceOf('answering', findings, nodes) : undefined
+    const cause = untold ?? (expects === 'denial' ? hindranceOf('policies', findings, nodes) : known)
     // why a policy denies it the trace says itself
     const isUnexplained = cause?.code === 'CW6102' && packet?.verdict.kind === 'policy'
     return cause === undefined || isUnexplained ? result : { ...result, code: cause.code, remedy: cause.remedy }
