@@ -83,9 +83,9 @@ test('the headline tells the worst, and names it', () => {
 })
 
 test('that all is well is said of what is known, and while it is known', () => {
-  const told = (rows: readonly NodeRow[], more: object = {}): string[] => {
+  const told = (rows: readonly NodeRow[], isOld = false): string[] => {
     const nodes = nodesOf(...rows)
-    const { tone, title } = headlineOf({ link: 'live', nodes, askedMs: 1, ...more }, [...pairsOf(nodes).values()], [])
+    const { tone, title } = headlineOf({ link: 'live', nodes, askedMs: 1 }, [...pairsOf(nodes).values()], [], isOld)
     return [tone, title]
   }
   const two = [row('a', { pairs: [pair('b')] }), row('b')]
@@ -97,9 +97,8 @@ test('that all is well is said of what is known, and while it is known', () => {
     'none',
     '3 nodes, packets cross between 2 of them',
   ])
-  assert.deepEqual(told(two, { link: 'lost' }), ['none', 'Last known: 2 nodes, packets cross everywhere'])
-  assert.deepEqual(told(two, { failure: 'no' }), ['none', 'Last known: 2 nodes, packets cross everywhere'])
-  assert.deepEqual(told([row('a', { pairs: [pair('b', 'broken')] }), row('b')], { link: 'lost' }), [
+  assert.deepEqual(told(two, true), ['none', 'Last known: 2 nodes, packets cross everywhere'])
+  assert.deepEqual(told([row('a', { pairs: [pair('b', 'broken')] }), row('b')], true), [
     'bad',
     'Last known: a does not reach b',
   ])
@@ -221,20 +220,20 @@ test('a problem that several nodes tell is one, and none that doctor has explain
 })
 
 test('a finding is gone only where everybody was asked who could tell of it', () => {
-  const state = { link: 'live', source: '', version: '', rounds: 1, nodes: nodesOf(row('a'), row('b')) } as const
+  const nodes = nodesOf(row('a'), row('b'))
+  const state = { link: 'live', source: '', version: '', rounds: 1, skewMs: 0, nodes } as const
   const doctor = { state: 'done', atMs: 1 } as const
-  const told = (more: object): string[] => Object.values(absenceOf({ ...state, doctor, ...more }))
+  const told = (more: object, isOld = false): string[] => Object.values(absenceOf({ ...state, doctor, ...more }, isOld))
   assert.deepEqual(told({}), ['good', 'Nobody tells of this now.'])
   assert.deepEqual(told({ link: 'connecting' }), ['none', 'Asking the nodes…'])
   for (const [more, why] of [
-    [{ link: 'lost' }, 'there is no news now'],
-    [{ failure: 'no' }, 'there is no news now'],
     [{ nodes: nodesOf(row('a', { state: 'silent' }), row('b')) }, '1 node did not answer'],
     [{ doctor: undefined }, 'doctor has not looked'],
     [{ doctor: { state: 'failed', atMs: 1 } }, 'doctor has not looked'],
     [{ doctor: { state: 'running', atMs: 1 } }, 'doctor is looking'],
   ] as const)
     assert.deepEqual(told(more), ['none', `Nobody who answered tells of this, but ${why}.`])
+  assert.deepEqual(told({}, true), ['none', 'Nobody who answered tells of this, but there is no news now.'])
 })
 
 test('what doctor found last, and when, is said also while it looks again, and when it could not', () => {

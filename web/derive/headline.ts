@@ -130,6 +130,7 @@ export function headlineOf(
   { link, nodes, askedMs, failure }: Pick<State, 'link' | 'nodes' | 'askedMs' | 'failure'>,
   pairs: readonly Pair[],
   wrong: readonly Wrong[],
+  isOld = false,
 ): Headline {
   const rows = [...nodes.values()]
   if (rows.length === 0 && failure !== undefined)
@@ -140,7 +141,7 @@ export function headlineOf(
       : { tone: 'unknown', title: 'There is no node with an agent', facts: [] }
   const [tone, title] = outcomeOf(rows, pairs, wrong)
   const facts = factsOf(rows, pairs)
-  if (link === 'live' && failure === undefined) return { tone, title, facts }
+  if (!isOld) return { tone, title, facts }
   // what was well may not be so any more
   return { tone: tone === 'good' ? 'none' : tone, title: `Last known: ${title}`, facts }
 }

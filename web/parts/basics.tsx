@@ -2,6 +2,7 @@
 import { type ComponentChildren, type JSX } from 'preact'
 import { useEffect, useState } from 'preact/hooks'
 import { to } from '../state/route.ts'
+import { commandNow } from '../state/store.ts'
 import { agoText, type Tone } from '../derive/words.ts'
 
 /** For those who see neither form nor colour the words beside it say the same. */
@@ -15,11 +16,11 @@ export const Told = ({ tone, children }: { tone: Tone; children: ComponentChildr
   </span>
 )
 
-/** This moment, every second. */
+/** This moment by the command's clock, every second. */
 export function useNow(): number {
-  const [now, set] = useState(Date.now())
+  const [now, set] = useState(commandNow())
   useEffect(() => {
-    const timer = setInterval(() => set(Date.now()), 1000)
+    const timer = setInterval(() => set(commandNow()), 1000)
     return () => clearInterval(timer)
   }, [])
   return now

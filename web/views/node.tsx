@@ -20,7 +20,7 @@ import { Ago, Fact, Loading, NodeLink, Sign, Told } from '../parts/basics.tsx'
 import { Sessions } from './bgp-sessions.tsx'
 import { Objects } from './node-objects.tsx'
 import { Addresses, Pods, Programs, Verdicts } from './node-parts.tsx'
-import { WrongCard } from './wrong.tsx'
+import { WrongCard, wrongTitle } from './wrong.tsx'
 
 function Facts({ row }: { row: NodeRow }): JSX.Element {
   const { addrs, podCIDRs, rack, zone, version, datapath, pods, addresses, policies, observes } = row
@@ -98,10 +98,12 @@ export function NodeView({
   name,
   state: { nodes, ...state },
   wrong,
+  isOld,
 }: {
   name: string
   state: State
   wrong: readonly Wrong[]
+  isOld: boolean
 }): JSX.Element {
   const row = nodes.get(name)
   const { value, why } = useAnswer<NodeDetail>(`node/${encodeURIComponent(name)}`)
@@ -127,7 +129,7 @@ export function NodeView({
       )}
       {own.length > 0 && (
         <section aria-labelledby="wrong">
-          <h2 id="wrong">Wrong here now</h2>
+          <h2 id="wrong">{wrongTitle(isOld, ' here')}</h2>
           <div class="wrongs">
             {own.map((each) => (
               <WrongCard key={`${each.code} ${each.object}`} wrong={each} state={{ ...state, nodes }} />

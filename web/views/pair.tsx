@@ -6,7 +6,7 @@ import { agoText, capital, pairTones, pairWords, percentText, rttText, wayWords,
 import { to } from '../state/route.ts'
 import { useAnswer } from '../parts/answer.ts'
 import { Bar } from '../parts/bar.tsx'
-import { Loading, NodeLink, Sign, Told, Trouble } from '../parts/basics.tsx'
+import { Loading, NodeLink, Sign, Told, Trouble, useNow } from '../parts/basics.tsx'
 
 type Verdict = CrossingSide['verdicts'][number]
 type PairState = CrossingSide['probes'][number]['state']
@@ -82,7 +82,7 @@ function Way({ verdict, own, other }: { verdict: Verdict; own: CrossingSide; oth
 }
 
 function Probes({ probes }: { probes: CrossingSide['probes'] }): JSX.Element {
-  const now = Date.now()
+  const now = useNow()
   if (probes.length === 0) return <p class="soft">This node does not probe the other one: each node probes some.</p>
   return (
     <div class="scroll">

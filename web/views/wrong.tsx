@@ -148,14 +148,26 @@ function silentIn(nodes: State['nodes'], all: readonly Wrong[]): NodeRow[] {
   return [...nodes.values()].filter(({ name, state }) => state === 'silent' && !told.has(`node/${name}`))
 }
 
-export function WrongList({ all, state }: { all: readonly Wrong[]; state: State }): JSX.Element | null {
+/** What was wrong before nobody told any more may have been mended. */
+export const wrongTitle = (isOld: boolean, here = ''): string =>
+  `Wrong${here} ${isOld ? 'when it was last known' : 'now'}`
+
+export function WrongList({
+  all,
+  state,
+  isOld,
+}: {
+  all: readonly Wrong[]
+  state: State
+  isOld: boolean
+}): JSX.Element | null {
   const [isWhole, setWhole] = useState(false)
   const silent = silentIn(state.nodes, all)
   if (all.length === 0 && silent.length === 0) return null
   const shown = isWhole ? all : all.slice(0, shownAtFirst)
   return (
     <section aria-labelledby="wrong">
-      <h2 id="wrong">Wrong now</h2>
+      <h2 id="wrong">{wrongTitle(isOld)}</h2>
       <div class="wrongs">
         {shown.map((wrong) => (
           <WrongCard key={`${wrong.code} ${wrong.object}`} wrong={wrong} state={state} />
@@ -174,15 +186,17 @@ export function WrongList({ all, state }: { all: readonly Wrong[]; state: State 
 export function FindingView({
   wrong,
   state,
+  isOld,
   code,
   object,
 }: {
   wrong: Wrong | undefined
   state: State
+  isOld: boolean
   code: string
   object: string
 }): JSX.Element {
-  const absence = absenceOf(state)
+  const absence = absenceOf(state, isOld)
   return (
     <>
       <h1 tabIndex={-1}>
