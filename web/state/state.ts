@@ -4,9 +4,9 @@ import { type DoctorState, type LiveLine, type NodeRow, type Times } from '#/ui/
 
 /**
  * How the page stands to the command that serves it. connecting: nothing was heard yet. live. lost: it does not answer, and is asked again. strange:
- * it was started anew and does not know this page's token.
+ * it was started anew and does not know this page's token. unseen: nobody looks at the tab, which leaves its connection to others.
  */
-export type Link = 'connecting' | 'live' | 'lost' | 'strange'
+export type Link = 'connecting' | 'live' | 'lost' | 'strange' | 'unseen'
 
 export type State = {
   readonly link: Link
@@ -46,7 +46,7 @@ export type Event =
   /** `atMs`: by this browser's clock. */
   | { readonly kind: 'line'; readonly line: LiveLine; readonly atMs: number }
   | { readonly kind: 'lost'; readonly why: string }
-  | { readonly kind: 'strange' }
+  | { readonly kind: 'strange' | 'unseen' }
 
 /** node-2 before node-10. */
 export const byName = (a: string, b: string): number => byNumberedName(a, b) || (a < b ? -1 : a > b ? 1 : 0)
@@ -104,7 +104,8 @@ export function reduce(state: State, event: Event): State {
     case 'lost':
       return { ...state, link: 'lost', why: event.why }
     case 'strange':
-      return { ...state, link: 'strange' }
+    case 'unseen':
+      return { ...state, link: event.kind }
     case 'line': {
       const { why: _past, ...rest } = withLine(state, event.line, event.atMs)
       return { ...rest, link: 'live', heardMs: event.atMs - rest.skewMs }

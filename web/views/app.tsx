@@ -62,8 +62,8 @@ function Notices({ state: { link, why, failure, unlisted, heardMs } }: { state: 
   if (link === 'strange')
     return (
       <Trouble
-        title="This address is of an earlier start"
-        why="causeway ui was started anew and does not know this page: open the address that it printed."
+        title="This page does not have the secret of this start"
+        why="causeway ui was started anew, or its page was opened without the secret: open the address that it printed."
       />
     )
   if (link === 'lost')
