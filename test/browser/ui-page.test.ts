@@ -136,6 +136,19 @@ suite('the page of causeway ui', { timeout: 180_000 }, () => {
     await page.close()
   })
 
+  test('a rack whose name says that it is one is not called so twice', async () => {
+    for (const count of [4, 60]) {
+      const named = rows.rowsOf(count).map((row, index) => ({ ...row, rack: index % 2 === 0 ? 'rack 1' : 'b-2' }))
+      show(rows.allLine(named, rows.healthyDoctor))
+      const page = await browser.visit(ui.url())
+      await page.locator('.headline').waitFor()
+      const texts = await page.locator('.rack-name, .rack h3 span').allInnerTexts()
+      assert.deepEqual(texts.sort(), ['rack 1', 'rack b-2'])
+      await page.close()
+    }
+    browser.assertQuiet()
+  })
+
   test('a finding is copied as a ticket that reads alone, and has an address of its own', async () => {
     show(rows.allLine(rows.brokenRows(3), rows.brokenDoctor), true)
     const page = await browser.visit(ui.url(), { permissions: ['clipboard-read', 'clipboard-write'] })

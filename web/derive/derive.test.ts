@@ -8,6 +8,7 @@ import { cellKey, cellOf, groupCells, groupsOf, mostNodes } from './matrix.ts'
 import { pairsOf } from './pairs.ts'
 import { hullOf, ringOf } from './ring.ts'
 import { doctorText } from './doctor-text.ts'
+import { capital } from './words.ts'
 import { absenceOf, wrongAt, wrongOf } from './wrong.ts'
 
 const pair = (to: string, state: ProbedPair['state'] = 'ok'): ProbedPair => ({
@@ -67,8 +68,9 @@ test('the headline tells the worst, and names it', () => {
     'Packets do not cross between 2 pairs of nodes',
   )
   assert.equal(titleOf(row('a'), row('b', { state: 'not ready' })), 'b is not ready for pods')
-  assert.equal(titleOf(row('a'), row('b', { state: 'silent' })), 'b does not answer')
-  assert.equal(titleOf(row('a', { state: 'silent' }), row('b', { state: 'silent' })), 'No node answers')
+  assert.equal(titleOf(row('a'), row('b', { state: 'silent' })), 'The agent of b does not answer')
+  assert.equal(titleOf(row('a', { state: 'silent' }), row('b', { state: 'silent' })), 'No agent answers')
+  assert.equal(titleOf(row('a', { state: 'silent' })), 'The agent does not answer')
   assert.equal(
     titleOf(row('a', { pairs: [pair('b', 'small only')] }), row('b')),
     'Large packets between a and b are lost',
@@ -138,9 +140,35 @@ test('nodes that are only observed send no probes, and the headline says so', ()
       '6 pods',
       'VXLAN',
       'flannel on 1 node, observed and not probed',
-      '1 of 1 probed pair answer, typically in 0.40 ms',
+      '1 of 1 probed pair answers, typically in 0.40 ms',
     ],
   })
+})
+
+test('a name keeps its small letter also at the beginning of a sentence', () => {
+  const texts = [
+    'table inet x drops',
+    'ready, with problems',
+    'node-1: no answer',
+    'eth0 is down',
+    'worker: gone',
+    'rack',
+  ]
+  assert.deepEqual(texts.map(capital), [
+    'Table inet x drops',
+    'Ready, with problems',
+    'node-1: no answer',
+    'eth0 is down',
+    'worker: gone',
+    'Rack',
+  ])
+})
+
+test('where no agent answers, nothing is said of probes', () => {
+  const facts = (...rows: NodeRow[]): readonly string[] =>
+    headlineOf({ link: 'live', nodes: nodesOf(...rows) }, [], []).facts
+  assert.deepEqual(facts(row('a', { state: 'silent' }), row('b', { state: 'silent' })), ['4 pods', 'VXLAN'])
+  assert.deepEqual(facts(row('a'), row('b', { state: 'silent' })), ['4 pods', 'VXLAN', 'no way was probed yet'])
 })
 
 test('nothing is claimed before nodes were asked', () => {
@@ -163,10 +191,12 @@ test('a pair is as bad as the worse of its directions; what a silent node said l
     pairs.map(({ a, b, state }) => [a, b, state]),
     [['a', 'b', 'lossy']],
   )
-  assert.equal(cellOf('a', 'b', pairsOf(nodes)).state, 'ok')
-  assert.equal(cellOf('b', 'a', pairsOf(nodes)).state, 'lossy')
-  assert.equal(cellOf('a', 'c', pairsOf(nodes)).state, 'unprobed')
-  assert.equal(cellOf('a', 'a', pairsOf(nodes)).state, 'self')
+  assert.equal(cellOf('a', 'b', pairsOf(nodes), nodes).state, 'ok')
+  assert.equal(cellOf('b', 'a', pairsOf(nodes), nodes).state, 'lossy')
+  assert.equal(cellOf('a', 'c', pairsOf(nodes), nodes).words, 'not probed; the agent of c does not answer')
+  assert.equal(cellOf('c', 'a', pairsOf(nodes), nodes).words, 'not known: the agent of c does not answer')
+  assert.match(cellOf('a', 'd', pairsOf(nodes), nodes).words, /each node probes some others/)
+  assert.equal(cellOf('a', 'a', pairsOf(nodes), nodes).state, 'self')
 })
 
 test('a problem that several nodes tell is one, and none that doctor has explained', () => {
@@ -243,6 +273,12 @@ test('what doctor found last, and when, is said also while it looks again, and w
   assert.equal(doctorText({ state: 'running', atMs: 9 }), 'Doctor is looking for causes…')
   assert.equal(doctorText({ state: 'failed', atMs: 9, message: 'no' }), 'Doctor could not look: no')
   assert.equal(doctorText({ state: 'done', ...last }), 'Doctor: 1 thing is wrong, 02:14:00 UTC')
+  const well = { atMs: 9, report: { ...report, summary: 'nothing is wrong', exitStatus: 0 }, reportMs: last.reportMs }
+  assert.equal(doctorText({ state: 'done', ...well }), 'Doctor: nothing is wrong, 02:14:00 UTC')
+  assert.equal(
+    doctorText({ state: 'done', ...well }, true),
+    'Doctor has not looked since. What it found last: nothing is wrong, 02:14:00 UTC',
+  )
   const until = 'What it found last: 1 thing is wrong, 02:14:00 UTC'
   assert.equal(doctorText({ state: 'running', ...last }), `Doctor is looking for causes… ${until}`)
   assert.equal(doctorText({ state: 'failed', message: 'no', ...last }), `Doctor could not look: no. ${until}`)

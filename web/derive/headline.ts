@@ -46,8 +46,14 @@ function betweenText(what: string, pairs: readonly Pair[]): string {
     : `${what} between ${end} and ${othersOf(pairs, end)} are lost`
 }
 
-function namesText(rows: readonly NodeRow[], one: string, many: string): string {
-  return `${someOf(rows.map(({ name }) => name))} ${rows.length === 1 ? one : many}`
+const namesOf = (rows: readonly NodeRow[]): string => someOf(rows.map(({ name }) => name))
+
+/** Of the agents alone: packets cross by what the kernels have, and whether they do is another question. */
+function silentText(silent: readonly NodeRow[], all: number): string {
+  if (silent.length === all) return all === 1 ? 'The agent does not answer' : 'No agent answers'
+  return silent.length === 1
+    ? `The agent of ${namesOf(silent)} does not answer`
+    : `The agents of ${namesOf(silent)} do not answer`
 }
 
 /** Of several things the worst one is told; all stand below. */
@@ -57,10 +63,11 @@ function outcomeOf(rows: readonly NodeRow[], pairs: readonly Pair[], wrong: read
   const [silent, notReady] = [inState('silent'), inState('not ready')]
   const small = pairs.filter(({ state }) => state === 'small only')
   const lossy = pairs.filter(({ state }) => state === 'lossy')
-  if (silent.length === rows.length) return ['bad', rows.length === 1 ? 'The node does not answer' : 'No node answers']
+  if (silent.length === rows.length) return ['bad', silentText(silent, rows.length)]
   if (cut.length > 0) return ['bad', cutText(cut, pairs)]
-  if (notReady.length > 0) return ['bad', namesText(notReady, 'is not ready for pods', 'are not ready for pods')]
-  if (silent.length > 0) return ['bad', namesText(silent, 'does not answer', 'do not answer')]
+  if (notReady.length > 0)
+    return ['bad', `${namesOf(notReady)} ${notReady.length === 1 ? 'is' : 'are'} not ready for pods`]
+  if (silent.length > 0) return ['bad', silentText(silent, rows.length)]
   if (small.length > 0) return ['bad', betweenText('Large packets', small)]
   if (lossy.length > 0) return ['unknown', betweenText('Some packets', lossy)]
   const nodes = plural(rows.length, 'node')
@@ -103,9 +110,10 @@ function observedText(rows: readonly NodeRow[]): string {
   return `${networks} on ${plural(observed.length, 'node')}, observed and not probed`
 }
 
-/** Observers send none. */
+/** Observers send none, and who does not answer does not say. */
 function noProbesText(rows: readonly NodeRow[]): string {
-  return rows.length > 1 && rows.some(({ observes }) => observes === undefined) ? 'no way was probed yet' : ''
+  const isTelling = ({ observes, state }: NodeRow): boolean => observes === undefined && state !== 'silent'
+  return rows.length > 1 && rows.some(isTelling) ? 'no way was probed yet' : ''
 }
 
 function factsOf(rows: readonly NodeRow[], pairs: readonly Pair[]): string[] {
@@ -122,7 +130,7 @@ function factsOf(rows: readonly NodeRow[], pairs: readonly Pair[]): string[] {
     observedText(rows),
     probed.length === 0
       ? noProbesText(rows)
-      : `${ok.toLocaleString('en')} of ${plural(probed.length, 'probed pair')} answer${rtt === undefined ? '' : `, typically in ${rttText(rtt)}`}`,
+      : `${ok.toLocaleString('en')} of ${plural(probed.length, 'probed pair')} ${probed.length === 1 ? 'answers' : 'answer'}${rtt === undefined ? '' : `, typically in ${rttText(rtt)}`}`,
   ].filter(Boolean)
 }
 

@@ -103,7 +103,9 @@ export const clockText = (ms: number): string => {
   return Number.isNaN(date.getTime()) ? '' : `${date.toISOString().slice(11, 19)} UTC`
 }
 
-export const capital = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1)
+/** As at the beginning of a sentence; a name stays as it is: node-1, eth0, /proc. */
+export const capital = (text: string): string =>
+  /^[a-z]+([ ,]|$)/.test(text) ? text.charAt(0).toUpperCase() + text.slice(1) : text
 
 /** The ways of a node's packets to pods of others, in words: "VXLAN to 4 pod CIDRs". */
 export function crossingsText({ crossings }: Pick<NodeRow, 'crossings'>): string {

@@ -73,6 +73,13 @@ export const Trouble = ({ title, why }: { title: string; why: string }): JSX.Ele
   </section>
 )
 
+/** A rack or a zone, some of which are named as such already. */
+export const Place = ({ word, name }: { word: string; name: string }): JSX.Element => (
+  <>
+    {word} <b>{name.startsWith(`${word} `) ? name.slice(word.length + 1) : name}</b>
+  </>
+)
+
 /** A heading that breaks between words, not after the hyphen of a name. */
 export const Words = ({ text }: { text: string }): JSX.Element => (
   <>

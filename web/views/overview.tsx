@@ -50,7 +50,9 @@ export function Overview({ state, pairs, wrong, headline: { tone, title, facts }
         </div>
       </header>
       <WrongList all={wrong} state={state} isOld={isOld} />
-      {nodes.size > 0 && <DoctorLine state={state} onAsk={() => void look()} />}
+      {nodes.size > 0 && (
+        <DoctorLine state={state} isTold={wrong.some(({ by }) => by === 'agents')} onAsk={() => void look()} />
+      )}
       {why !== undefined && <p class="refused">{why}</p>}
       {nodes.size > mostInRing && (
         <>

@@ -105,10 +105,18 @@ export function WrongCard({
 }
 
 /** What doctor is doing, and how old what it said is. */
-export function DoctorLine({ state: { doctor }, onAsk }: { state: State; onAsk: () => void }): JSX.Element {
+export function DoctorLine({
+  state: { doctor },
+  isTold,
+  onAsk,
+}: {
+  state: State
+  isTold: boolean
+  onAsk: () => void
+}): JSX.Element {
   return (
     <p class="doctor">
-      <span>{doctorText(doctor)}</span>{' '}
+      <span>{doctorText(doctor, isTold)}</span>{' '}
       <button type="button" class="quiet" disabled={doctor?.state === 'running'} onClick={onAsk}>
         Look again
       </button>
