@@ -259,6 +259,25 @@ suite('the page of causeway ui', { timeout: 180_000 }, () => {
     await page.close()
   })
 
+  test('a view prints on white paper, whatever the colours of the browser, and without what one presses', async () => {
+    show(rows.allLine(rows.troubledRows(7, { racks: 3 }), rows.brokenDoctor), true)
+    const page = await browser.visit(ui.url(), { colorScheme: 'dark' })
+    await page.locator('.headline').waitFor()
+    for (const view of ['/', '/node/node-2', '/pair/node-1/node-2', '/matrix', '/trace?from=default/a&to=default/b']) {
+      await go(page, view)
+      if (view.startsWith('/trace')) {
+        await page.getByRole('button', { name: 'Send it' }).click()
+        await page.locator('.ladder').waitFor()
+      }
+      await page.emulateMedia({ media: 'print' })
+      assert.deepEqual(await findPaleTexts(page), [], view)
+      assert.equal(await page.locator('nav, button, input, .button').filter({ visible: true }).count(), 0, view)
+      await page.emulateMedia({ media: 'screen' })
+    }
+    browser.assertQuiet()
+    await page.close()
+  })
+
   test('a trace that is refused says why', async () => {
     show(rows.allLine(rows.rowsOf(3), rows.healthyDoctor))
     ui.traceLines = [{ kind: 'refused', message: 'there is no pod default/x' }]
