@@ -75,6 +75,23 @@ test('on a node alone the row has the name that its agent tells', () => {
   assert.equal(picture.row('node-7')!.state, 'ready')
 })
 
+test('an answer that is longer than any is not kept, and what was known of the node is', () => {
+  const picture = new Picture()
+  picture.takeNames(['node-1', 'node-2'])
+  picture.take('node-1', answer('node-1', 7), 1)
+  const long = answer('node-1')
+  assert.ok(long.kind === 'answer')
+  for (const addrs of [['x'.repeat(1 << 20)], Array.from({ length: 100_000 }, () => '10.0.0.1')]) {
+    picture.take('node-1', { kind: 'answer', value: { ...long.value, addrs } }, 2)
+    const row = picture.row('node-1')!
+    assert.deepEqual([row.state, row.pods, row.heardMs], ['silent', 7, 1])
+    assert.match(row.why!, /longer than 256 kB/)
+    assert.ok(picture.textOf('node-1')!.length < 1000)
+  }
+  picture.take('node-1', answer('node-1', 8), 3)
+  assert.equal(picture.row('node-1')!.state, 'ready')
+})
+
 test('what is wrong is the same in other words, and another when a node or a problem is', () => {
   const picture = new Picture()
   picture.takeNames(['node-1', 'node-2'])
