@@ -8,7 +8,7 @@ import { cellKey, cellOf, groupCells, groupsOf, mostNodes } from './matrix.ts'
 import { pairsOf } from './pairs.ts'
 import { hullOf, ringOf } from './ring.ts'
 import { doctorText } from './doctor-text.ts'
-import { capital } from './words.ts'
+import { capital, readyText } from './words.ts'
 import { absenceOf, wrongAt, wrongOf } from './wrong.ts'
 
 const pair = (to: string, state: ProbedPair['state'] = 'ok'): ProbedPair => ({
@@ -76,6 +76,12 @@ test('the headline tells the worst, and names it', () => {
     'Large packets between a and b are lost',
   )
   assert.equal(titleOf(row('a', { pairs: [pair('b', 'lossy')] }), row('b')), 'Some packets between a and b are lost')
+  const lossy = [pair('b', 'lossy'), pair('c', 'lossy')]
+  assert.equal(titleOf(row('a', { pairs: lossy }), row('b'), row('c')), 'Some packets to and from a are lost')
+  assert.equal(
+    titleOf(row('a', { pairs: [...lossy, pair('d')] }), row('b'), row('c'), row('d')),
+    'Some packets between a and 2 of 3 other nodes are lost',
+  )
   assert.equal(
     titleOf(row('a', { pairs: [pair('b')], problems: [problem('CW1', 'node/a')] }), row('b')),
     '2 nodes, packets cross everywhere; 1 thing to see to',
@@ -162,6 +168,13 @@ test('a name keeps its small letter also at the beginning of a sentence', () => 
     'worker: gone',
     'Rack',
   ])
+})
+
+test('a node that is ready with problems is ready', () => {
+  const text = (...states: NodeRow['state'][]): string => readyText(states.map((state) => ({ state })))
+  assert.equal(text('ready'), '1 node, ready')
+  assert.equal(text('ready', 'ready with problems', 'ready with problems'), '3 nodes, ready, 2 with problems')
+  assert.equal(text('ready', 'silent', 'ready with problems', 'not ready'), '4 nodes, 2 of 4 ready, 1 with problems')
 })
 
 test('where no agent answers, nothing is said of probes', () => {

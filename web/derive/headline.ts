@@ -15,10 +15,9 @@ function commonEnd(pairs: readonly Pair[]): string | undefined {
   return [first.a, first.b].find((end) => rest.every(({ a, b }) => a === end || b === end))
 }
 
-function othersOf(pairs: readonly Pair[], end: string): string {
-  const others = pairs.map(({ a, b }) => (a === end ? b : a))
-  return others.length > 2 ? `${others.length} other nodes` : others.join(' and ')
-}
+/** With how many other nodes it is known how packets cross to and from this one. */
+const knownWith = (end: string, all: readonly Pair[]): number =>
+  all.filter(({ a, b, state }) => (a === end || b === end) && state !== 'unknown').length
 
 const isCut = ({ state }: Pair): boolean => state === 'broken' || state === 'one way'
 
@@ -30,20 +29,22 @@ function cutText(cut: readonly Pair[], all: readonly Pair[]): string {
   }
   const end = commonEnd(cut)
   if (end !== undefined) {
-    const known = all.filter(({ a, b, state }) => (a === end || b === end) && state !== 'unknown').length
+    const known = knownWith(end, all)
     if (known === cut.length) return `Packets do not cross to or from ${end}`
     return `Packets do not cross between ${end} and ${cut.length} of ${known} other nodes`
   }
   return `Packets do not cross between ${cut.length} pairs of nodes`
 }
 
-function betweenText(what: string, pairs: readonly Pair[]): string {
+function betweenText(what: string, pairs: readonly Pair[], all: readonly Pair[]): string {
   const [first] = pairs as readonly [Pair]
   if (pairs.length === 1) return `${what} between ${first.a} and ${first.b} are lost`
   const end = commonEnd(pairs)
-  return end === undefined
-    ? `${what} between ${pairs.length} pairs of nodes are lost`
-    : `${what} between ${end} and ${othersOf(pairs, end)} are lost`
+  if (end === undefined) return `${what} between ${pairs.length} pairs of nodes are lost`
+  const known = knownWith(end, all)
+  return known === pairs.length
+    ? `${what} to and from ${end} are lost`
+    : `${what} between ${end} and ${pairs.length} of ${known} other nodes are lost`
 }
 
 const namesOf = (rows: readonly NodeRow[]): string => someOf(rows.map(({ name }) => name))
@@ -68,8 +69,8 @@ function outcomeOf(rows: readonly NodeRow[], pairs: readonly Pair[], wrong: read
   if (notReady.length > 0)
     return ['bad', `${namesOf(notReady)} ${notReady.length === 1 ? 'is' : 'are'} not ready for pods`]
   if (silent.length > 0) return ['bad', silentText(silent, rows.length)]
-  if (small.length > 0) return ['bad', betweenText('Large packets', small)]
-  if (lossy.length > 0) return ['unknown', betweenText('Some packets', lossy)]
+  if (small.length > 0) return ['bad', betweenText('Large packets', small, pairs)]
+  if (lossy.length > 0) return ['unknown', betweenText('Some packets', lossy, pairs)]
   const nodes = plural(rows.length, 'node')
   if (inState('unknown').length > 0) return ['none', `${nodes}, ${inState('unknown').length} of them not asked yet`]
   const crossing = crossingNodes(pairs)

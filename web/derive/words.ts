@@ -86,6 +86,20 @@ export const datapathWords: Readonly<Record<string, string>> = { bridge: 'bridge
 export const plural = (count: number, noun: string, many = `${noun}s`): string =>
   `${count.toLocaleString('en')} ${count === 1 ? noun : many}`
 
+/** How many nodes take pods. */
+export function readyText(rows: readonly Pick<NodeRow, 'state'>[]): string {
+  const count = (wanted: NodeState): number => rows.filter(({ state }) => state === wanted).length
+  const [ready, withProblems] = [count('ready'), count('ready with problems')]
+  const all = ready + withProblems
+  return [
+    plural(rows.length, 'node'),
+    all === rows.length ? 'ready' : `${all} of ${rows.length} ready`,
+    withProblems > 0 ? `${withProblems} with problems` : '',
+  ]
+    .filter(Boolean)
+    .join(', ')
+}
+
 /** In the largest unit that still says something. */
 export function agoText(ms: number): string {
   const seconds = Math.max(0, Math.round(ms / 1000))
