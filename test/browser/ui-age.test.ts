@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { after, before, suite, test } from 'node:test'
 import { type Page } from 'playwright-core'
 import { PageBrowser } from './browser.ts'
+import { answersOf } from './ui-answers.ts'
 import { UiFixture } from './ui-fixture.ts'
 import * as rows from './ui-rows.ts'
 
@@ -16,7 +17,7 @@ const background = (page: Page, selector: string): Promise<string> =>
 
 const transparent = 'rgba(0, 0, 0, 0)'
 
-suite('how old what the page of causeway ui shows is', { timeout: 60_000 }, () => {
+suite('how old what the page of causeway ui shows is', { timeout: 120_000 }, () => {
   let browser: PageBrowser
   let ui: UiFixture
   before(async () => {
@@ -61,6 +62,25 @@ suite('how old what the page of causeway ui shows is', { timeout: 60_000 }, () =
     ui.tell({ kind: 'nodes', changed: [], gone: [], ...rows.timesNow() })
     await page.getByRole('heading', { name: 'Wrong now' }).waitFor()
     browser.assertQuiet()
+    await page.close()
+  })
+
+  test('what was asked of nodes says since when there is no newer answer', async () => {
+    ui.show(rows.allLine(rows.rowsOf(3), rows.healthyDoctor))
+    const answers = answersOf(() => false)
+    ui.answers = answers
+    const page = await browser.visit(ui.url())
+    await page.locator('.headline.good').waitFor()
+    for (const view of ['/node/node-2', '/pair/node-1/node-2']) {
+      await page.evaluate(`location.hash = ${JSON.stringify(view)}`)
+      await page.locator('h2').first().waitFor()
+      ui.answers = () => undefined
+      await page.getByText(/^No news for \d+ s: there is nothing at/).waitFor({ timeout: 10_000 })
+      assert.ok((await page.locator('h2').count()) > 0, 'what was answered stays')
+      ui.answers = answers
+      await page.getByText(/^No news/).waitFor({ state: 'detached', timeout: 10_000 })
+    }
+    assert.ok(browser.troubles.splice(0).every((each) => each.includes('404')))
     await page.close()
   })
 

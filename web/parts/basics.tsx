@@ -63,6 +63,16 @@ export const Loading = ({ what }: { what: string }): JSX.Element => (
   </p>
 )
 
+/** What is shown is an answer of before: there is no newer one. */
+export const NoNews = ({ why, atMs }: { why: string; atMs: number }): JSX.Element => (
+  <p class="told unknown">
+    <Sign />
+    <span>
+      No news for <Ago ms={atMs} />: {why}
+    </span>
+  </p>
+)
+
 export const Trouble = ({ title, why }: { title: string; why: string }): JSX.Element => (
   <section class="verdict bad" role="alert">
     <Sign />

@@ -188,7 +188,9 @@ export function App(): JSX.Element {
         {route.view === 'matrix' && <MatrixView state={state} pairs={pairs} from={route.from} to={route.to} />}
         {route.view === 'bgp' && <BgpView state={state} />}
         {route.view === 'policies' && <PoliciesView />}
-        {route.view === 'trace' && <TraceView state={state} from={route.from} to={route.to} />}
+        {route.view === 'trace' && (
+          <TraceView key={`${route.from} ${route.to}`} state={state} from={route.from} to={route.to} />
+        )}
         {route.view === 'finding' && (
           <FindingView
             state={state}

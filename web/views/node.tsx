@@ -16,7 +16,7 @@ import { type Wrong, wrongAt } from '../derive/wrong.ts'
 import { to } from '../state/route.ts'
 import { type State } from '../state/state.ts'
 import { useAnswer } from '../parts/answer.ts'
-import { Ago, Fact, Loading, NodeLink, Sign, Told } from '../parts/basics.tsx'
+import { Ago, Fact, Loading, NodeLink, NoNews, Sign, Told } from '../parts/basics.tsx'
 import { Sessions } from './bgp-sessions.tsx'
 import { Objects } from './node-objects.tsx'
 import { Addresses, Pods, Programs, Verdicts } from './node-parts.tsx'
@@ -106,7 +106,7 @@ export function NodeView({
   isOld: boolean
 }): JSX.Element {
   const row = nodes.get(name)
-  const { value, why } = useAnswer<NodeDetail>(`node/${encodeURIComponent(name)}`)
+  const { value, why, atMs } = useAnswer<NodeDetail>(`node/${encodeURIComponent(name)}`)
   const own = wrongAt(wrong, name)
   return (
     <>
@@ -139,12 +139,8 @@ export function NodeView({
       )}
       {row && <Probed row={row} />}
       {value === undefined && why === undefined && <Loading what="Asking its agent…" />}
-      {why !== undefined && (
-        <p class="told unknown">
-          <Sign />
-          <span>{value === undefined ? why : `No news of this node: ${why}`}</span>
-        </p>
-      )}
+      {why !== undefined && value === undefined && <Told tone="unknown">{why}</Told>}
+      {why !== undefined && atMs !== undefined && <NoNews why={why} atMs={atMs} />}
       {value && (
         <>
           <Silences silences={value.silences} />

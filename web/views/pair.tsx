@@ -6,7 +6,7 @@ import { agoText, capital, pairTones, pairWords, percentText, rttText, wayWords,
 import { to } from '../state/route.ts'
 import { useAnswer } from '../parts/answer.ts'
 import { Bar } from '../parts/bar.tsx'
-import { Loading, NodeLink, Sign, Told, Trouble, useNow } from '../parts/basics.tsx'
+import { Loading, NodeLink, NoNews, Sign, Told, Trouble, useNow } from '../parts/basics.tsx'
 
 type Verdict = CrossingSide['verdicts'][number]
 type PairState = CrossingSide['probes'][number]['state']
@@ -169,7 +169,7 @@ function Side({ own, other }: { own: CrossingSide; other: CrossingSide }): JSX.E
 }
 
 export function PairView({ from, to: other }: { from: string; to: string }): JSX.Element {
-  const { value, why } = useAnswer<Crossing>(
+  const { value, why, atMs } = useAnswer<Crossing>(
     `crossing?from=${encodeURIComponent(from)}&to=${encodeURIComponent(other)}`,
   )
   return (
@@ -188,6 +188,7 @@ export function PairView({ from, to: other }: { from: string; to: string }): JSX
       </p>
       {why !== undefined && value === undefined && <Trouble title="This is not known now" why={why} />}
       {value === undefined && why === undefined && <Loading what="Asking both nodes…" />}
+      {why !== undefined && atMs !== undefined && <NoNews why={why} atMs={atMs} />}
       {value !== undefined && (
         <>
           <ul class="words">
