@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { errorCode } from '#/lib/error-code.ts'
 import { messageOf } from '#/lib/log.ts'
 import { chosenSource, openAccess } from './access/open.ts'
-import { type Source } from './access/source.ts'
+import { fixedChoice, type Source } from './access/source.ts'
 import { type AgentChoice, agentOptions, agentOptionsNote } from './agents.ts'
 import { noMore, options, type OptionTable, UsageError, wholeNumber } from './args.ts'
 import { type Action } from './command.ts'
@@ -38,6 +38,14 @@ const uiOptions = {
   ...everywhere,
 } as const satisfies OptionTable
 
+/** A page may be open for days: it goes on to show what was there when it was started. */
+async function lastingChoice(choice: AgentChoice): Promise<AgentChoice> {
+  const source = chosenSource(choice)
+  if (source.kind !== 'cluster' || source.kubeconfig === undefined) return fixedChoice(source, choice)
+  const { currentContextIn } = await import('#/cluster/kubeconfig.ts')
+  return fixedChoice(source, choice, (await currentContextIn(source.kubeconfig)) || undefined)
+}
+
 /** Which of several clusters it is has to be seen at once; nothing of the kubeconfig is told but where the server is. */
 async function nameOf(source: Source, { context }: AgentChoice): Promise<string> {
   if (source.kind === 'lab') return `lab ${source.name}`
@@ -49,11 +57,11 @@ async function nameOf(source: Source, { context }: AgentChoice): Promise<string>
 }
 
 /** A lab's agents are found in its file, those of a cluster by a list of its pods. */
-async function agentSource(choice: AgentChoice): Promise<AgentSource> {
+async function agentSource(choice: AgentChoice, said: AgentChoice): Promise<AgentSource> {
   const source = chosenSource(choice)
   const isCluster = source.kind === 'cluster'
   return {
-    name: await nameOf(source, choice),
+    name: await nameOf(source, said),
     open: () => openAccess(choice),
     maxAgeMs: isCluster ? 30_000 : 1_000,
     answerMs: isCluster ? 6_000 : 3_000,
@@ -94,8 +102,9 @@ ${agentOptionsNote}`,
   run: async (args) => {
     const { values, positionals } = options(args, uiOptions)
     noMore(positionals)
-    const { port: askedPort, open, ...choice } = values
-    const source = await agentSource(choice)
+    const { port: askedPort, open, ...said } = values
+    const choice = await lastingChoice(said)
+    const source = await agentSource(choice, said)
     if (chosenSource(choice).kind === 'lab') makeTracePrograms()
     const stop = stopRequested()
     const token = randomBytes(tokenBytes).toString('base64url')

@@ -8,7 +8,7 @@ import { stringify } from 'yaml'
 import { connect } from './connect.ts'
 import { ConfigError, type ServerConfig } from './config.ts'
 import { inClusterConfig } from './in-cluster.ts'
-import { loadKubeconfig } from './kubeconfig.ts'
+import { currentContextIn, loadKubeconfig } from './kubeconfig.ts'
 
 const folder = (): ReturnType<typeof mkdtempDisposable> => mkdtempDisposable(join(tmpdir(), 'kubeconfig-'))
 
@@ -79,6 +79,7 @@ test('another context can be chosen, and one that is not there is told with thos
   await writeFile(path, stringify({ clusters, contexts, 'current-context': 'to-a' }))
   assert.equal((await loadKubeconfig(path)).server.host, 'a:6443')
   assert.equal((await loadKubeconfig(path, 'to-b')).server.host, 'b:6443')
+  assert.equal(await currentContextIn(path), 'to-a')
   await assert.rejects(loadKubeconfig(path, 'to-c'), /: there is no context "to-c"; there are: to-a, to-b$/)
 })
 

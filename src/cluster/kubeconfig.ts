@@ -17,14 +17,25 @@ type Merged = { currentContext: string; contexts: Named[]; clusters: Named[]; us
  * ConfigError.
  */
 export async function loadKubeconfig(pathList: string, wantedContext?: string): Promise<ServerConfig> {
-  const paths = pathList.split(':').filter((path) => path !== '')
+  return resolveContext(await readMerged(pathList), pathsIn(pathList).join(':'), wantedContext)
+}
+
+/** Which context the current one is; '' where none is set. Throws ConfigError. */
+export async function currentContextIn(pathList: string): Promise<string> {
+  return (await readMerged(pathList)).currentContext
+}
+
+const pathsIn = (pathList: string): string[] => pathList.split(':').filter((path) => path !== '')
+
+async function readMerged(pathList: string): Promise<Merged> {
+  const paths = pathsIn(pathList)
   if (paths.length === 0) throw new ConfigError('kubeconfig: no path given')
   const merged: Merged = { currentContext: '', contexts: [], clusters: [], users: [] }
   for (const path of paths) {
     const text = await readKubeconfig(path, paths.length > 1)
     if (text !== undefined) merge(merged, readDocument(text, path))
   }
-  return resolveContext(merged, paths.join(':'), wantedContext)
+  return merged
 }
 
 /** Reads one file; as with kubectl, a missing file is skipped when it is one of several. */

@@ -68,34 +68,41 @@ export type DoctorState = {
   readonly reportMs?: number
 }
 
+/** By the clock of the command, ms since 1970: that of the browser may be another computer's. */
+export type Times = {
+  /** When the line was made. */
+  readonly nowMs: number
+  /** When the nodes were asked; absent before the first round. */
+  readonly askedMs?: number
+  /** When the page is to hear of the nodes again: one that does not knows no more how they are. */
+  readonly dueMs?: number
+}
+
 /**
  * Lines of GET /api/live, a JSON document each; empty lines, one in two seconds at least, mean that the server lives. The first line is 'all', and
  * a later 'all' replaces everything: it comes to a page that reads too slowly.
  */
 export type LiveLine =
-  | {
+  | (Times & {
       readonly kind: 'all'
       /** What is looked at, such as "lab default" or "cluster https://10.0.0.1:6443". */
       readonly source: string
       readonly version: string
       readonly nodes: readonly NodeRow[]
-      /** When the nodes were asked, ms since 1970; absent before the first round. */
-      readonly askedMs?: number
       readonly doctor?: DoctorState
       /** As of a line 'failure' that still holds. */
       readonly failure?: string
       /** As of a line 'nodes'. */
       readonly unlisted?: string
-    }
+    })
   /** After each round, also one in which nothing has changed. It ends a failure. */
-  | {
+  | (Times & {
       readonly kind: 'nodes'
       readonly changed: readonly NodeRow[]
       readonly gone: readonly string[]
-      readonly askedMs: number
       /** Why nodes that should have an agent and have none may be missing; absent: none is. */
       readonly unlisted?: string
-    }
+    })
   | { readonly kind: 'doctor'; readonly doctor: DoctorState }
   /** The agents cannot be found now; what was known stays, with its age. */
   | { readonly kind: 'failure'; readonly message: string }

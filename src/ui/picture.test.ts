@@ -22,7 +22,7 @@ const answer = (node: string, pods = 0): Outcome<NodeSummary> => ({
   },
 })
 const silence: Outcome<NodeSummary> = { kind: 'silence', message: 'no agent answers' }
-const state = { source: 'lab test', version: '0.1.0' }
+const state = { source: 'lab test', version: '0.1.0', nowMs: 2 }
 const read = (line: string): LiveLine => JSON.parse(line) as LiveLine
 
 test('the lines are JSON, whatever is known', () => {
@@ -41,10 +41,11 @@ test('the lines are JSON, whatever is known', () => {
     })),
   })
   const doctor = { state: 'running', atMs: 1 } as const
-  assert.deepEqual(read(allLine(new Picture(), { ...state, askedMs: 3, doctor, failure: 'f' })), {
+  assert.deepEqual(read(allLine(new Picture(), { ...state, askedMs: 3, dueMs: 4, doctor, failure: 'f' })), {
     kind: 'all',
     ...state,
     askedMs: 3,
+    dueMs: 4,
     nodes: [],
     doctor,
     failure: 'f',
@@ -54,7 +55,9 @@ test('the lines are JSON, whatever is known', () => {
 test('that nodes may be missing is in the lines until a list of names says no more so', () => {
   const picture = new Picture()
   const toldIn = (): unknown[] =>
-    [allLine(picture, state), nodesLine(picture, [], 1)].map((line) => (read(line) as { unlisted?: string }).unlisted)
+    [allLine(picture, state), nodesLine(picture, [], { nowMs: 1 })].map(
+      (line) => (read(line) as { unlisted?: string }).unlisted,
+    )
   picture.takeNames(['node-1'], 'no right to list "nodes"')
   assert.deepEqual(toldIn(), ['no right to list "nodes"', 'no right to list "nodes"'])
   picture.takeNames(['node-1'])
@@ -66,10 +69,27 @@ test('on a node alone the row has the name that its agent tells', () => {
   picture.takeNames(['this node'])
   picture.takeChanges()
   picture.take('this node', answer('node-7'), 1)
-  const line = read(nodesLine(picture, picture.takeChanges(), 5))
+  const line = read(nodesLine(picture, picture.takeChanges(), { nowMs: 5 }))
   assert.ok(line.kind === 'nodes')
   assert.deepEqual([line.changed.map(({ name }) => name), line.gone], [['node-7'], ['this node']])
   assert.equal(picture.row('node-7')!.state, 'ready')
+})
+
+test('an answer that is longer than any is not kept, and what was known of the node is', () => {
+  const picture = new Picture()
+  picture.takeNames(['node-1', 'node-2'])
+  picture.take('node-1', answer('node-1', 7), 1)
+  const long = answer('node-1')
+  assert.ok(long.kind === 'answer')
+  for (const addrs of [['x'.repeat(1 << 20)], Array.from({ length: 100_000 }, () => '10.0.0.1')]) {
+    picture.take('node-1', { kind: 'answer', value: { ...long.value, addrs } }, 2)
+    const row = picture.row('node-1')!
+    assert.deepEqual([row.state, row.pods, row.heardMs], ['silent', 7, 1])
+    assert.match(row.why!, /longer than 256 kB/)
+    assert.ok(picture.textOf('node-1')!.length < 1000)
+  }
+  picture.take('node-1', answer('node-1', 8), 3)
+  assert.equal(picture.row('node-1')!.state, 'ready')
 })
 
 test('what is wrong is the same in other words, and another when a node or a problem is', () => {
@@ -98,7 +118,7 @@ test('who takes every change in turn has what who takes all at once has', () => 
       const picture = new Picture()
       const known = new Map<string, NodeRow>()
       const tell = (): void => {
-        const line = read(nodesLine(picture, picture.takeChanges(), 1))
+        const line = read(nodesLine(picture, picture.takeChanges(), { nowMs: 1 }))
         if (line.kind !== 'nodes') return
         for (const row of line.changed) known.set(row.name, row)
         for (const name of line.gone) known.delete(name)

@@ -3,7 +3,7 @@ import { type Outcome } from '#/api/client.ts'
 import { type NodeSummary } from '#/api/schemas/summary.ts'
 import { byNumberedName } from '#/lib/numbered-names.ts'
 import { type NodeRow } from './contract.ts'
-import { type KnownRow, rowOf, unknownRow } from './rows.ts'
+import { boundedRow, type KnownRow, rowOf, unknownRow } from './rows.ts'
 
 type Entry = KnownRow & { readonly text: string }
 
@@ -69,11 +69,11 @@ export class Picture {
 
   #set(name: string, known: KnownRow): void {
     const before = this.#entries.get(name)
-    const text = JSON.stringify(known.row)
-    this.#entries.set(name, { ...known, text })
-    if (before?.text === text) return
-    this.#changed.add(known.row.name)
-    if (before !== undefined && before.row.name !== known.row.name) this.#changed.add(before.row.name)
+    const entry = boundedRow(name, known, before)
+    this.#entries.set(name, entry)
+    if (before?.text === entry.text) return
+    this.#changed.add(entry.row.name)
+    if (before !== undefined && before.row.name !== entry.row.name) this.#changed.add(before.row.name)
   }
 
   /** The names of rows that have changed or gone since this was last asked. */

@@ -58,6 +58,22 @@ export function whyNot(outcome: Exclude<Outcome<unknown>, { kind: 'answer' }>): 
   return outcome.kind === 'refusal' ? `the agent answers ${outcome.status}: ${outcome.message}` : outcome.message
 }
 
+/** A row as JSON. With twenty long problems it has some 40 kB; what has more was not made by an agent that is well. */
+const mostRowChars = 256 << 10
+
+/** The row as JSON, and that it is silent in place of one that would fill the memory of pages. */
+export function boundedRow(
+  name: string,
+  known: KnownRow,
+  before: KnownRow | undefined,
+): KnownRow & { readonly text: string } {
+  const text = JSON.stringify(known.row)
+  if (text.length <= mostRowChars) return { ...known, text }
+  const why = `its answer is longer than ${mostRowChars >> 10} kB, which that of no agent is`
+  const row = silentRow(before?.row.name ?? name, why, before ?? {})
+  return { row, text: JSON.stringify(row), ...(before?.heardMs !== undefined && { heardMs: before.heardMs }) }
+}
+
 /** `isAlone`: on a node alone its name is known only by its answer. */
 export function rowOf(
   name: string,

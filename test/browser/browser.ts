@@ -5,7 +5,7 @@ import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core'
+import { type Browser, type BrowserContext, type BrowserContextOptions, chromium, type Page } from 'playwright-core'
 
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
 
@@ -93,8 +93,24 @@ export class PageBrowser implements AsyncDisposable {
     return page
   }
 
+  /** What tabs share: storage and connections. */
+  async window(): Promise<BrowserContext> {
+    return this.#browser.newContext({ reducedMotion: 'reduce' })
+  }
+
+  /** A tab of a window, of the server at this address. */
+  async tab(window: BrowserContext, url: string): Promise<Page> {
+    const { origin } = new URL(url)
+    const page = this.#watched(await window.newPage(), (each) => new URL(each).origin === origin)
+    await page.goto(url)
+    return page
+  }
+
   async #newPage(mayLoad: (url: string) => boolean, options: BrowserContextOptions): Promise<Page> {
-    const page = await this.#browser.newPage({ reducedMotion: 'reduce', ...options })
+    return this.#watched(await this.#browser.newPage({ reducedMotion: 'reduce', ...options }), mayLoad)
+  }
+
+  #watched(page: Page, mayLoad: (url: string) => boolean): Page {
     page.setDefaultTimeout(5_000)
     page.on('console', (message) => this.troubles.push(`console: ${message.text()}`))
     page.on('pageerror', (error) => this.troubles.push(`error: ${error.message}`))

@@ -185,6 +185,9 @@ suite('the page of a trace', { timeout: 120_000 }, () => {
     await page.emulateMedia({ media: 'print' })
     assert.equal(await page.locator('#walker').isVisible(), false)
     assert.equal(await page.locator('#packet').isVisible(), false)
+    // paper is white, also for who reads white on black
+    await page.emulateMedia({ media: 'print', colorScheme: 'dark' })
+    assert.deepEqual(await findPaleTexts(page), [])
     browser.assertQuiet()
   })
 })

@@ -53,6 +53,22 @@ suite('addresses of the page of causeway ui', { timeout: 60_000 }, () => {
     await page.close()
   })
 
+  test('what was followed between others is not shown below other ends', async () => {
+    const trace = { ...dropped(), exitStatus: 1 } as unknown as Extract<TraceLine, { kind: 'trace' }>['trace']
+    ui.answers = answersOf(() => false)
+    ui.traceLines = [{ kind: 'trace', trace }]
+    const page = await browser.visit(ui.url())
+    await page.locator('.headline.good').waitFor()
+    await page.evaluate(`location.hash = '/trace?from=default/a&to=default/b'`)
+    await page.getByRole('button', { name: 'Send it' }).click()
+    await page.locator('.trace-result').waitFor()
+    await page.evaluate(`location.hash = '/trace?from=default/c'`)
+    await page.locator('.trace-result').waitFor({ state: 'detached' })
+    assert.equal(await page.getByLabel('From', { exact: true }).inputValue(), 'default/c')
+    browser.assertQuiet()
+    await page.close()
+  })
+
   test('a place that a trace refers to is gone to within the view', async () => {
     const trace = { ...dropped(), exitStatus: 1 } as unknown as Extract<TraceLine, { kind: 'trace' }>['trace']
     ui.answers = answersOf(() => false)

@@ -64,6 +64,11 @@ export class UiFixture implements AsyncDisposable {
     for (const page of this.#pages) page.write(`${JSON.stringify(line)}\n`)
   }
 
+  /** How many pages follow what is told. */
+  get pages(): number {
+    return this.#pages.size
+  }
+
   fileOf(name: string): Buffer {
     return readFileSync(join(this.#dir, name))
   }

@@ -117,7 +117,7 @@ suite('the page of causeway ui', { timeout: 180_000 }, () => {
     await page.locator('.headline.good').waitFor()
     assert.equal(await page.locator('.wrong').count(), 0)
     const broken = rows.brokenRows(3)
-    ui.tell({ kind: 'nodes', changed: broken, gone: [], askedMs: Date.now() })
+    ui.tell({ kind: 'nodes', changed: broken, gone: [], ...rows.timesNow() })
     await page.locator('.headline.bad').waitFor()
     const title = 'Packets do not cross to or from node-2'
     assert.equal(await textOf(page, 'h1'), title)
@@ -128,12 +128,25 @@ suite('the page of causeway ui', { timeout: 180_000 }, () => {
     ui.tell({ kind: 'doctor', doctor: rows.brokenDoctor })
     await until(page, `document.querySelectorAll('.wrong').length === 1`)
     assert.match(await textOf(page, '.wrong .mends'), /nft insert rule inet host-firewall/)
-    ui.tell({ kind: 'nodes', changed: rows.rowsOf(3), gone: [], askedMs: Date.now() })
+    ui.tell({ kind: 'nodes', changed: rows.rowsOf(3), gone: [], ...rows.timesNow() })
     ui.tell({ kind: 'doctor', doctor: rows.healthyDoctor })
     await page.locator('.headline.good').waitFor()
     assert.equal(await page.title(), '3 nodes, packets cross everywhere – Causeway')
     browser.assertQuiet()
     await page.close()
+  })
+
+  test('a rack whose name says that it is one is not called so twice', async () => {
+    for (const count of [4, 60]) {
+      const named = rows.rowsOf(count).map((row, index) => ({ ...row, rack: index % 2 === 0 ? 'rack 1' : 'b-2' }))
+      show(rows.allLine(named, rows.healthyDoctor))
+      const page = await browser.visit(ui.url())
+      await page.locator('.headline').waitFor()
+      const texts = await page.locator('.rack-name, .rack h3 span').allInnerTexts()
+      assert.deepEqual(texts.sort(), ['rack 1', 'rack b-2'])
+      await page.close()
+    }
+    browser.assertQuiet()
   })
 
   test('a finding is copied as a ticket that reads alone, and has an address of its own', async () => {
@@ -195,7 +208,7 @@ suite('the page of causeway ui', { timeout: 180_000 }, () => {
       .rowsOf(2000)
       .slice(300, 500)
       .map((row) => ({ ...row, state: 'silent' as const }))
-    ui.tell({ kind: 'nodes', changed: silent, gone: [], askedMs: Date.now() })
+    ui.tell({ kind: 'nodes', changed: silent, gone: [], ...rows.timesNow() })
     await until(page, `document.querySelectorAll('.racks .tile.silent').length === 201`)
     await page.getByRole('searchbox').fill('node-1999')
     await until(page, `document.querySelectorAll('.list tbody tr').length === 1`)
@@ -242,6 +255,25 @@ suite('the page of causeway ui', { timeout: 180_000 }, () => {
     // another view ends the walk: its keys are free again
     await go(page, '/')
     await page.keyboard.press('ArrowRight')
+    browser.assertQuiet()
+    await page.close()
+  })
+
+  test('a view prints on white paper, whatever the colours of the browser, and without what one presses', async () => {
+    show(rows.allLine(rows.troubledRows(7, { racks: 3 }), rows.brokenDoctor), true)
+    const page = await browser.visit(ui.url(), { colorScheme: 'dark' })
+    await page.locator('.headline').waitFor()
+    for (const view of ['/', '/node/node-2', '/pair/node-1/node-2', '/matrix', '/trace?from=default/a&to=default/b']) {
+      await go(page, view)
+      if (view.startsWith('/trace')) {
+        await page.getByRole('button', { name: 'Send it' }).click()
+        await page.locator('.ladder').waitFor()
+      }
+      await page.emulateMedia({ media: 'print' })
+      assert.deepEqual(await findPaleTexts(page), [], view)
+      assert.equal(await page.locator('nav, button, input, .button').filter({ visible: true }).count(), 0, view)
+      await page.emulateMedia({ media: 'screen' })
+    }
     browser.assertQuiet()
     await page.close()
   })
@@ -300,7 +332,7 @@ suite('the page of causeway ui', { timeout: 180_000 }, () => {
     ui.tell({ kind: 'failure', message: 'connection refused by the API server' })
     await page.getByRole('alert').getByText('connection refused by the API server').waitFor()
     assert.equal(await page.locator('.node-card').count(), 3)
-    ui.tell({ kind: 'nodes', changed: [], gone: [], askedMs: Date.now() })
+    ui.tell({ kind: 'nodes', changed: [], gone: [], ...rows.timesNow() })
     await until(page, `document.querySelector('[role=alert]') === null`)
     browser.assertQuiet()
     await page.close()

@@ -1,5 +1,5 @@
 // Rows of nodes for the page of `causeway ui`, made up: of any number, healthy or with what goes wrong.
-import { type DoctorState, type LiveLine, type NodeRow, type ProbedPair } from '#/ui/contract.ts'
+import { type DoctorState, type LiveLine, type NodeRow, type ProbedPair, type Times } from '#/ui/contract.ts'
 
 type Problem = NodeRow['problems'][number]
 
@@ -170,11 +170,17 @@ export const brokenDoctor: DoctorState = {
   },
 }
 
+/** Nodes were asked just now, and are asked again when the test is done. */
+export const timesNow = (): Required<Times> => {
+  const nowMs = Date.now()
+  return { nowMs, askedMs: nowMs, dueMs: nowMs + 60_000 }
+}
+
 export const allLine = (nodes: readonly NodeRow[], doctor?: DoctorState): LiveLine => ({
   kind: 'all',
   source: 'lab default',
   version: '0.1.0',
   nodes,
-  askedMs: Date.now(),
+  ...timesNow(),
   ...(doctor && { doctor }),
 })

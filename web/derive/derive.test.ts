@@ -8,6 +8,7 @@ import { cellKey, cellOf, groupCells, groupsOf, mostNodes } from './matrix.ts'
 import { pairsOf } from './pairs.ts'
 import { hullOf, ringOf } from './ring.ts'
 import { doctorText } from './doctor-text.ts'
+import { capital, readyText } from './words.ts'
 import { absenceOf, wrongAt, wrongOf } from './wrong.ts'
 
 const pair = (to: string, state: ProbedPair['state'] = 'ok'): ProbedPair => ({
@@ -67,13 +68,20 @@ test('the headline tells the worst, and names it', () => {
     'Packets do not cross between 2 pairs of nodes',
   )
   assert.equal(titleOf(row('a'), row('b', { state: 'not ready' })), 'b is not ready for pods')
-  assert.equal(titleOf(row('a'), row('b', { state: 'silent' })), 'b does not answer')
-  assert.equal(titleOf(row('a', { state: 'silent' }), row('b', { state: 'silent' })), 'No node answers')
+  assert.equal(titleOf(row('a'), row('b', { state: 'silent' })), 'The agent of b does not answer')
+  assert.equal(titleOf(row('a', { state: 'silent' }), row('b', { state: 'silent' })), 'No agent answers')
+  assert.equal(titleOf(row('a', { state: 'silent' })), 'The agent does not answer')
   assert.equal(
     titleOf(row('a', { pairs: [pair('b', 'small only')] }), row('b')),
     'Large packets between a and b are lost',
   )
   assert.equal(titleOf(row('a', { pairs: [pair('b', 'lossy')] }), row('b')), 'Some packets between a and b are lost')
+  const lossy = [pair('b', 'lossy'), pair('c', 'lossy')]
+  assert.equal(titleOf(row('a', { pairs: lossy }), row('b'), row('c')), 'Some packets to and from a are lost')
+  assert.equal(
+    titleOf(row('a', { pairs: [...lossy, pair('d')] }), row('b'), row('c'), row('d')),
+    'Some packets between a and 2 of 3 other nodes are lost',
+  )
   assert.equal(
     titleOf(row('a', { pairs: [pair('b')], problems: [problem('CW1', 'node/a')] }), row('b')),
     '2 nodes, packets cross everywhere; 1 thing to see to',
@@ -83,9 +91,9 @@ test('the headline tells the worst, and names it', () => {
 })
 
 test('that all is well is said of what is known, and while it is known', () => {
-  const told = (rows: readonly NodeRow[], more: object = {}): string[] => {
+  const told = (rows: readonly NodeRow[], isOld = false): string[] => {
     const nodes = nodesOf(...rows)
-    const { tone, title } = headlineOf({ link: 'live', nodes, askedMs: 1, ...more }, [...pairsOf(nodes).values()], [])
+    const { tone, title } = headlineOf({ link: 'live', nodes, askedMs: 1 }, [...pairsOf(nodes).values()], [], isOld)
     return [tone, title]
   }
   const two = [row('a', { pairs: [pair('b')] }), row('b')]
@@ -97,9 +105,8 @@ test('that all is well is said of what is known, and while it is known', () => {
     'none',
     '3 nodes, packets cross between 2 of them',
   ])
-  assert.deepEqual(told(two, { link: 'lost' }), ['none', 'Last known: 2 nodes, packets cross everywhere'])
-  assert.deepEqual(told(two, { failure: 'no' }), ['none', 'Last known: 2 nodes, packets cross everywhere'])
-  assert.deepEqual(told([row('a', { pairs: [pair('b', 'broken')] }), row('b')], { link: 'lost' }), [
+  assert.deepEqual(told(two, true), ['none', 'Last known: 2 nodes, packets cross everywhere'])
+  assert.deepEqual(told([row('a', { pairs: [pair('b', 'broken')] }), row('b')], true), [
     'bad',
     'Last known: a does not reach b',
   ])
@@ -139,9 +146,42 @@ test('nodes that are only observed send no probes, and the headline says so', ()
       '6 pods',
       'VXLAN',
       'flannel on 1 node, observed and not probed',
-      '1 of 1 probed pair answer, typically in 0.40 ms',
+      '1 of 1 probed pair answers, typically in 0.40 ms',
     ],
   })
+})
+
+test('a name keeps its small letter also at the beginning of a sentence', () => {
+  const texts = [
+    'table inet x drops',
+    'ready, with problems',
+    'node-1: no answer',
+    'eth0 is down',
+    'worker: gone',
+    'rack',
+  ]
+  assert.deepEqual(texts.map(capital), [
+    'Table inet x drops',
+    'Ready, with problems',
+    'node-1: no answer',
+    'eth0 is down',
+    'worker: gone',
+    'Rack',
+  ])
+})
+
+test('a node that is ready with problems is ready', () => {
+  const text = (...states: NodeRow['state'][]): string => readyText(states.map((state) => ({ state })))
+  assert.equal(text('ready'), '1 node, ready')
+  assert.equal(text('ready', 'ready with problems', 'ready with problems'), '3 nodes, ready, 2 with problems')
+  assert.equal(text('ready', 'silent', 'ready with problems', 'not ready'), '4 nodes, 2 of 4 ready, 1 with problems')
+})
+
+test('where no agent answers, nothing is said of probes', () => {
+  const facts = (...rows: NodeRow[]): readonly string[] =>
+    headlineOf({ link: 'live', nodes: nodesOf(...rows) }, [], []).facts
+  assert.deepEqual(facts(row('a', { state: 'silent' }), row('b', { state: 'silent' })), ['4 pods', 'VXLAN'])
+  assert.deepEqual(facts(row('a'), row('b', { state: 'silent' })), ['4 pods', 'VXLAN', 'no way was probed yet'])
 })
 
 test('nothing is claimed before nodes were asked', () => {
@@ -164,10 +204,12 @@ test('a pair is as bad as the worse of its directions; what a silent node said l
     pairs.map(({ a, b, state }) => [a, b, state]),
     [['a', 'b', 'lossy']],
   )
-  assert.equal(cellOf('a', 'b', pairsOf(nodes)).state, 'ok')
-  assert.equal(cellOf('b', 'a', pairsOf(nodes)).state, 'lossy')
-  assert.equal(cellOf('a', 'c', pairsOf(nodes)).state, 'unprobed')
-  assert.equal(cellOf('a', 'a', pairsOf(nodes)).state, 'self')
+  assert.equal(cellOf('a', 'b', pairsOf(nodes), nodes).state, 'ok')
+  assert.equal(cellOf('b', 'a', pairsOf(nodes), nodes).state, 'lossy')
+  assert.equal(cellOf('a', 'c', pairsOf(nodes), nodes).words, 'not probed; the agent of c does not answer')
+  assert.equal(cellOf('c', 'a', pairsOf(nodes), nodes).words, 'not known: the agent of c does not answer')
+  assert.match(cellOf('a', 'd', pairsOf(nodes), nodes).words, /each node probes some others/)
+  assert.equal(cellOf('a', 'a', pairsOf(nodes), nodes).state, 'self')
 })
 
 test('a problem that several nodes tell is one, and none that doctor has explained', () => {
@@ -221,20 +263,20 @@ test('a problem that several nodes tell is one, and none that doctor has explain
 })
 
 test('a finding is gone only where everybody was asked who could tell of it', () => {
-  const state = { link: 'live', source: '', version: '', rounds: 1, nodes: nodesOf(row('a'), row('b')) } as const
+  const nodes = nodesOf(row('a'), row('b'))
+  const state = { link: 'live', source: '', version: '', rounds: 1, skewMs: 0, nodes } as const
   const doctor = { state: 'done', atMs: 1 } as const
-  const told = (more: object): string[] => Object.values(absenceOf({ ...state, doctor, ...more }))
+  const told = (more: object, isOld = false): string[] => Object.values(absenceOf({ ...state, doctor, ...more }, isOld))
   assert.deepEqual(told({}), ['good', 'Nobody tells of this now.'])
   assert.deepEqual(told({ link: 'connecting' }), ['none', 'Asking the nodes…'])
   for (const [more, why] of [
-    [{ link: 'lost' }, 'there is no news now'],
-    [{ failure: 'no' }, 'there is no news now'],
     [{ nodes: nodesOf(row('a', { state: 'silent' }), row('b')) }, '1 node did not answer'],
     [{ doctor: undefined }, 'doctor has not looked'],
     [{ doctor: { state: 'failed', atMs: 1 } }, 'doctor has not looked'],
     [{ doctor: { state: 'running', atMs: 1 } }, 'doctor is looking'],
   ] as const)
     assert.deepEqual(told(more), ['none', `Nobody who answered tells of this, but ${why}.`])
+  assert.deepEqual(told({}, true), ['none', 'Nobody who answered tells of this, but there is no news now.'])
 })
 
 test('what doctor found last, and when, is said also while it looks again, and when it could not', () => {
@@ -244,6 +286,12 @@ test('what doctor found last, and when, is said also while it looks again, and w
   assert.equal(doctorText({ state: 'running', atMs: 9 }), 'Doctor is looking for causes…')
   assert.equal(doctorText({ state: 'failed', atMs: 9, message: 'no' }), 'Doctor could not look: no')
   assert.equal(doctorText({ state: 'done', ...last }), 'Doctor: 1 thing is wrong, 02:14:00 UTC')
+  const well = { atMs: 9, report: { ...report, summary: 'nothing is wrong', exitStatus: 0 }, reportMs: last.reportMs }
+  assert.equal(doctorText({ state: 'done', ...well }), 'Doctor: nothing is wrong, 02:14:00 UTC')
+  assert.equal(
+    doctorText({ state: 'done', ...well }, true),
+    'Doctor has not looked since. What it found last: nothing is wrong, 02:14:00 UTC',
+  )
   const until = 'What it found last: 1 thing is wrong, 02:14:00 UTC'
   assert.equal(doctorText({ state: 'running', ...last }), `Doctor is looking for causes… ${until}`)
   assert.equal(doctorText({ state: 'failed', message: 'no', ...last }), `Doctor could not look: no. ${until}`)

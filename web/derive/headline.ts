@@ -15,10 +15,9 @@ function commonEnd(pairs: readonly Pair[]): string | undefined {
   return [first.a, first.b].find((end) => rest.every(({ a, b }) => a === end || b === end))
 }
 
-function othersOf(pairs: readonly Pair[], end: string): string {
-  const others = pairs.map(({ a, b }) => (a === end ? b : a))
-  return others.length > 2 ? `${others.length} other nodes` : others.join(' and ')
-}
+/** With how many other nodes it is known how packets cross to and from this one. */
+const knownWith = (end: string, all: readonly Pair[]): number =>
+  all.filter(({ a, b, state }) => (a === end || b === end) && state !== 'unknown').length
 
 const isCut = ({ state }: Pair): boolean => state === 'broken' || state === 'one way'
 
@@ -30,24 +29,32 @@ function cutText(cut: readonly Pair[], all: readonly Pair[]): string {
   }
   const end = commonEnd(cut)
   if (end !== undefined) {
-    const known = all.filter(({ a, b, state }) => (a === end || b === end) && state !== 'unknown').length
+    const known = knownWith(end, all)
     if (known === cut.length) return `Packets do not cross to or from ${end}`
     return `Packets do not cross between ${end} and ${cut.length} of ${known} other nodes`
   }
   return `Packets do not cross between ${cut.length} pairs of nodes`
 }
 
-function betweenText(what: string, pairs: readonly Pair[]): string {
+function betweenText(what: string, pairs: readonly Pair[], all: readonly Pair[]): string {
   const [first] = pairs as readonly [Pair]
   if (pairs.length === 1) return `${what} between ${first.a} and ${first.b} are lost`
   const end = commonEnd(pairs)
-  return end === undefined
-    ? `${what} between ${pairs.length} pairs of nodes are lost`
-    : `${what} between ${end} and ${othersOf(pairs, end)} are lost`
+  if (end === undefined) return `${what} between ${pairs.length} pairs of nodes are lost`
+  const known = knownWith(end, all)
+  return known === pairs.length
+    ? `${what} to and from ${end} are lost`
+    : `${what} between ${end} and ${pairs.length} of ${known} other nodes are lost`
 }
 
-function namesText(rows: readonly NodeRow[], one: string, many: string): string {
-  return `${someOf(rows.map(({ name }) => name))} ${rows.length === 1 ? one : many}`
+const namesOf = (rows: readonly NodeRow[]): string => someOf(rows.map(({ name }) => name))
+
+/** Of the agents alone: packets cross by what the kernels have, and whether they do is another question. */
+function silentText(silent: readonly NodeRow[], all: number): string {
+  if (silent.length === all) return all === 1 ? 'The agent does not answer' : 'No agent answers'
+  return silent.length === 1
+    ? `The agent of ${namesOf(silent)} does not answer`
+    : `The agents of ${namesOf(silent)} do not answer`
 }
 
 /** Of several things the worst one is told; all stand below. */
@@ -57,12 +64,13 @@ function outcomeOf(rows: readonly NodeRow[], pairs: readonly Pair[], wrong: read
   const [silent, notReady] = [inState('silent'), inState('not ready')]
   const small = pairs.filter(({ state }) => state === 'small only')
   const lossy = pairs.filter(({ state }) => state === 'lossy')
-  if (silent.length === rows.length) return ['bad', rows.length === 1 ? 'The node does not answer' : 'No node answers']
+  if (silent.length === rows.length) return ['bad', silentText(silent, rows.length)]
   if (cut.length > 0) return ['bad', cutText(cut, pairs)]
-  if (notReady.length > 0) return ['bad', namesText(notReady, 'is not ready for pods', 'are not ready for pods')]
-  if (silent.length > 0) return ['bad', namesText(silent, 'does not answer', 'do not answer')]
-  if (small.length > 0) return ['bad', betweenText('Large packets', small)]
-  if (lossy.length > 0) return ['unknown', betweenText('Some packets', lossy)]
+  if (notReady.length > 0)
+    return ['bad', `${namesOf(notReady)} ${notReady.length === 1 ? 'is' : 'are'} not ready for pods`]
+  if (silent.length > 0) return ['bad', silentText(silent, rows.length)]
+  if (small.length > 0) return ['bad', betweenText('Large packets', small, pairs)]
+  if (lossy.length > 0) return ['unknown', betweenText('Some packets', lossy, pairs)]
   const nodes = plural(rows.length, 'node')
   if (inState('unknown').length > 0) return ['none', `${nodes}, ${inState('unknown').length} of them not asked yet`]
   const crossing = crossingNodes(pairs)
@@ -103,9 +111,10 @@ function observedText(rows: readonly NodeRow[]): string {
   return `${networks} on ${plural(observed.length, 'node')}, observed and not probed`
 }
 
-/** Observers send none. */
+/** Observers send none, and who does not answer does not say. */
 function noProbesText(rows: readonly NodeRow[]): string {
-  return rows.length > 1 && rows.some(({ observes }) => observes === undefined) ? 'no way was probed yet' : ''
+  const isTelling = ({ observes, state }: NodeRow): boolean => observes === undefined && state !== 'silent'
+  return rows.length > 1 && rows.some(isTelling) ? 'no way was probed yet' : ''
 }
 
 function factsOf(rows: readonly NodeRow[], pairs: readonly Pair[]): string[] {
@@ -122,7 +131,7 @@ function factsOf(rows: readonly NodeRow[], pairs: readonly Pair[]): string[] {
     observedText(rows),
     probed.length === 0
       ? noProbesText(rows)
-      : `${ok.toLocaleString('en')} of ${plural(probed.length, 'probed pair')} answer${rtt === undefined ? '' : `, typically in ${rttText(rtt)}`}`,
+      : `${ok.toLocaleString('en')} of ${plural(probed.length, 'probed pair')} ${probed.length === 1 ? 'answers' : 'answer'}${rtt === undefined ? '' : `, typically in ${rttText(rtt)}`}`,
   ].filter(Boolean)
 }
 
@@ -130,6 +139,7 @@ export function headlineOf(
   { link, nodes, askedMs, failure }: Pick<State, 'link' | 'nodes' | 'askedMs' | 'failure'>,
   pairs: readonly Pair[],
   wrong: readonly Wrong[],
+  isOld = false,
 ): Headline {
   const rows = [...nodes.values()]
   if (rows.length === 0 && failure !== undefined)
@@ -140,7 +150,7 @@ export function headlineOf(
       : { tone: 'unknown', title: 'There is no node with an agent', facts: [] }
   const [tone, title] = outcomeOf(rows, pairs, wrong)
   const facts = factsOf(rows, pairs)
-  if (link === 'live' && failure === undefined) return { tone, title, facts }
+  if (!isOld) return { tone, title, facts }
   // what was well may not be so any more
   return { tone: tone === 'good' ? 'none' : tone, title: `Last known: ${title}`, facts }
 }

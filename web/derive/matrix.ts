@@ -35,10 +35,19 @@ export const unprobed: Cell = { state: 'unprobed', words: 'not probed: each node
 const self: Cell = { state: 'self', words: 'the node itself' }
 
 /** What the first node says of its way to the second one. */
-export function cellOf(from: string, to: string, pairs: ReadonlyMap<string, Pair>): Cell {
+export function cellOf(
+  from: string,
+  to: string,
+  pairs: ReadonlyMap<string, Pair>,
+  nodes: ReadonlyMap<string, Pick<NodeRow, 'state'>>,
+): Cell {
   if (from === to) return self
   const told = pairs.get(pairKey(from, to))?.told.find((each) => each.from === from)
-  return told === undefined ? unprobed : { state: told.state, way: told.way, words: pairWords[told.state] }
+  if (told !== undefined) return { state: told.state, way: told.way, words: pairWords[told.state] }
+  const isSilent = (name: string): boolean => nodes.get(name)?.state === 'silent'
+  if (isSilent(from)) return { state: 'unprobed', words: `not known: the agent of ${from} does not answer` }
+  if (isSilent(to)) return { state: 'unprobed', words: `not probed; the agent of ${to} does not answer` }
+  return unprobed
 }
 
 /** What the nodes of one group say of their ways to those of another one, by `cellKey`: told once for all, since there may be thousands of ways. */

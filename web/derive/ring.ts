@@ -28,6 +28,9 @@ const ringNodes = 12
 /** How far the ends of the columns are from its middle, as a share of the width. */
 const bend = 0.1
 
+/** Of the picture of more than four nodes. */
+const leastHeight = 320
+
 type Row = Pick<NodeRow, 'name' | 'rack'>
 
 export const hasColumns = (rows: readonly Row[]): boolean => rows.length > ringNodes
@@ -99,7 +102,8 @@ export function heightOf(rows: readonly Row[], card: Size): number {
   if (count <= 2) return card.height * 2
   const racks = byRack(rows).length
   if (hasColumns(rows)) return Math.ceil((count + gapOf(rows, racks) * racks) / 2) * (card.height + 6)
-  return card.height * (count <= 4 ? 3.4 : 5.2)
+  // small cards need room between them too: for ways, and for the names of racks
+  return count <= 4 ? card.height * 3.4 : Math.max(card.height * 5.2, leastHeight)
 }
 
 /** A curve between two spots that bends towards the middle, and the point half way along it. */

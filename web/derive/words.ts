@@ -86,6 +86,20 @@ export const datapathWords: Readonly<Record<string, string>> = { bridge: 'bridge
 export const plural = (count: number, noun: string, many = `${noun}s`): string =>
   `${count.toLocaleString('en')} ${count === 1 ? noun : many}`
 
+/** How many nodes take pods. */
+export function readyText(rows: readonly Pick<NodeRow, 'state'>[]): string {
+  const count = (wanted: NodeState): number => rows.filter(({ state }) => state === wanted).length
+  const [ready, withProblems] = [count('ready'), count('ready with problems')]
+  const all = ready + withProblems
+  return [
+    plural(rows.length, 'node'),
+    all === rows.length ? 'ready' : `${all} of ${rows.length} ready`,
+    withProblems > 0 ? `${withProblems} with problems` : '',
+  ]
+    .filter(Boolean)
+    .join(', ')
+}
+
 /** In the largest unit that still says something. */
 export function agoText(ms: number): string {
   const seconds = Math.max(0, Math.round(ms / 1000))
@@ -103,7 +117,9 @@ export const clockText = (ms: number): string => {
   return Number.isNaN(date.getTime()) ? '' : `${date.toISOString().slice(11, 19)} UTC`
 }
 
-export const capital = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1)
+/** As at the beginning of a sentence; a name stays as it is: node-1, eth0, /proc. */
+export const capital = (text: string): string =>
+  /^[a-z]+([ ,]|$)/.test(text) ? text.charAt(0).toUpperCase() + text.slice(1) : text
 
 /** The ways of a node's packets to pods of others, in words: "VXLAN to 4 pod CIDRs". */
 export function crossingsText({ crossings }: Pick<NodeRow, 'crossings'>): string {

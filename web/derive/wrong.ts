@@ -85,19 +85,21 @@ export function wrongOf({ nodes, doctor }: Pick<State, 'nodes' | 'doctor'>): Wro
 }
 
 /** What is said of a finding that nobody tells of: it is gone only where all were asked who could tell of it. */
-export function absenceOf({ link, failure, nodes, doctor }: State): { readonly tone: Tone; readonly text: string } {
+export function absenceOf(
+  { link, nodes, doctor }: State,
+  isOld: boolean,
+): { readonly tone: Tone; readonly text: string } {
   if (link === 'connecting' || nodes.size === 0) return { tone: 'none', text: 'Asking the nodes…' }
   const untold = [...nodes.values()].filter(({ state }) => state === 'silent' || state === 'unknown').length
-  const gap =
-    link !== 'live' || failure !== undefined
-      ? 'there is no news now'
-      : untold > 0
-        ? `${plural(untold, 'node')} did not answer`
-        : doctor?.state === 'running'
-          ? 'doctor is looking'
-          : doctor?.state !== 'done'
-            ? 'doctor has not looked'
-            : undefined
+  const gap = isOld
+    ? 'there is no news now'
+    : untold > 0
+      ? `${plural(untold, 'node')} did not answer`
+      : doctor?.state === 'running'
+        ? 'doctor is looking'
+        : doctor?.state !== 'done'
+          ? 'doctor has not looked'
+          : undefined
   if (gap === undefined) return { tone: 'good', text: 'Nobody tells of this now.' }
   return { tone: 'none', text: `Nobody who answered tells of this, but ${gap}.` }
 }

@@ -1,11 +1,13 @@
 // An answer of the command, asked for when a view comes up and again after some time.
 import { useEffect, useState } from 'preact/hooks'
 import { askJson, whyOf } from '../state/ask.ts'
+import { commandNow } from '../state/store.ts'
 
 export type Answer<T> = {
   readonly value?: T
   /** Why there is none, or none that is newer. */
   readonly why?: string
+  /** When it was given, by the command's clock. */
   readonly atMs?: number
 }
 
@@ -23,7 +25,7 @@ export function useAnswer<T>(path: string | undefined, everyMs = 5_000): Answer<
       const startedMs = Date.now()
       try {
         if (!document.hidden)
-          set({ path: asked, value: await askJson<T>(asked, { signal: ending.signal }), atMs: Date.now() })
+          set({ path: asked, value: await askJson<T>(asked, { signal: ending.signal }), atMs: commandNow() })
       } catch (error) {
         if (ending.signal.aborted) return
         set((before) => ({ ...(before.path === asked ? before : {}), path: asked, why: whyOf(error) }))

@@ -2,6 +2,7 @@
 import { type ComponentChildren, type JSX } from 'preact'
 import { useEffect, useState } from 'preact/hooks'
 import { to } from '../state/route.ts'
+import { commandNow } from '../state/store.ts'
 import { agoText, type Tone } from '../derive/words.ts'
 
 /** For those who see neither form nor colour the words beside it say the same. */
@@ -15,11 +16,11 @@ export const Told = ({ tone, children }: { tone: Tone; children: ComponentChildr
   </span>
 )
 
-/** This moment, every second. */
+/** This moment by the command's clock, every second. */
 export function useNow(): number {
-  const [now, set] = useState(Date.now())
+  const [now, set] = useState(commandNow())
   useEffect(() => {
-    const timer = setInterval(() => set(Date.now()), 1000)
+    const timer = setInterval(() => set(commandNow()), 1000)
     return () => clearInterval(timer)
   }, [])
   return now
@@ -62,6 +63,16 @@ export const Loading = ({ what }: { what: string }): JSX.Element => (
   </p>
 )
 
+/** What is shown is an answer of before: there is no newer one. */
+export const NoNews = ({ why, atMs }: { why: string; atMs: number }): JSX.Element => (
+  <p class="told unknown">
+    <Sign />
+    <span>
+      No news for <Ago ms={atMs} />: {why}
+    </span>
+  </p>
+)
+
 export const Trouble = ({ title, why }: { title: string; why: string }): JSX.Element => (
   <section class="verdict bad" role="alert">
     <Sign />
@@ -70,6 +81,13 @@ export const Trouble = ({ title, why }: { title: string; why: string }): JSX.Ele
       <p class="why">{why}</p>
     </div>
   </section>
+)
+
+/** A rack or a zone, some of which are named as such already. */
+export const Place = ({ word, name }: { word: string; name: string }): JSX.Element => (
+  <>
+    {word} <b>{name.startsWith(`${word} `) ? name.slice(word.length + 1) : name}</b>
+  </>
 )
 
 /** A heading that breaks between words, not after the hyphen of a name. */

@@ -4,13 +4,25 @@ import { type Refusal } from '#/ui/contract.ts'
 
 const key = 'causeway-token'
 
-/** Whether there was one. The token comes in the fragment, which no server is sent, and leaves the address bar at once: addresses are copied into tickets. */
+/**
+ * Whether there was one. The token comes in the fragment, which no server is sent, and leaves the address bar at once: addresses are copied into tickets.
+ * All tabs have it: a link may be opened in a new one, and a passed-on address of a view in any.
+ */
 export function takeToken(): boolean {
   const token = /^#token=([\w-]+)/.exec(location.hash)?.[1]
   if (token === undefined) return false
-  sessionStorage.setItem(key, token)
+  localStorage.setItem(key, token)
   history.replaceState(null, '', `${location.pathname}#/`)
   return true
+}
+
+/** Resolves when another tab has got another token. */
+export function otherToken(): Promise<void> {
+  return new Promise((resolve) => {
+    addEventListener('storage', (event) => {
+      if (event.key === key) resolve()
+    })
+  })
 }
 
 /** What the command answered in place of what was asked for. */
@@ -37,7 +49,7 @@ export async function ask(path: string, { signal, body, method = 'GET' }: Ask = 
   const response = await fetch(`/api/${path}`, {
     method,
     headers: {
-      authorization: `Bearer ${sessionStorage.getItem(key) ?? ''}`,
+      authorization: `Bearer ${localStorage.getItem(key) ?? ''}`,
       ...(method === 'POST' && { 'content-type': 'application/json' }),
     },
     ...(signal && { signal }),

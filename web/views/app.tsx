@@ -7,7 +7,7 @@ import { agoText, plural } from '../derive/words.ts'
 import { wrongOf } from '../derive/wrong.ts'
 import { type Route, routeOf, to } from '../state/route.ts'
 import { type State } from '../state/state.ts'
-import { useStore } from '../state/store.ts'
+import { useIsOld, useStore } from '../state/store.ts'
 import { Sign, Trouble, useNow } from '../parts/basics.tsx'
 import { BgpView } from './bgp.tsx'
 import { MatrixView } from './matrix.tsx'
@@ -36,11 +36,8 @@ function useRoute(): Route {
   return useMemo(() => routeOf(hash), [hash])
 }
 
-/** Longer than a round may take: a second, and more where there are thousands of nodes. */
-const staleMs = 15_000
-
 /** How old what is seen is. It is no live region: it changes every second. */
-function Age({ state: { link, heardMs, askedMs, rounds } }: { state: State }): JSX.Element {
+function Age({ state: { link, heardMs, askedMs, rounds }, isOld }: { state: State; isOld: boolean }): JSX.Element {
   const now = useNow()
   if (link === 'connecting' || heardMs === undefined) return <span class="age none">connecting…</span>
   const ageMs = Math.max(0, now - (askedMs ?? heardMs))
@@ -52,11 +49,11 @@ function Age({ state: { link, heardMs, askedMs, rounds } }: { state: State }): J
       </span>
     )
   if (askedMs === undefined) return <span class="age none">asking the nodes…</span>
-  const tone = ageMs > staleMs ? 'unknown' : 'good'
+  const tone = isOld ? 'unknown' : 'good'
   return (
     <span class={`age ${tone}`}>
       {tone === 'good' ? <span key={rounds} class="beat-dot" aria-hidden="true" /> : <Sign />}
-      {ageMs < 3_000 ? 'live' : `asked ${agoText(ageMs)} ago`}
+      {ageMs < 3_000 && !isOld ? 'live' : `asked ${agoText(ageMs)} ago`}
     </span>
   )
 }
@@ -65,8 +62,8 @@ function Notices({ state: { link, why, failure, unlisted, heardMs } }: { state: 
   if (link === 'strange')
     return (
       <Trouble
-        title="This address is of an earlier start"
-        why="causeway ui was started anew and does not know this page: open the address that it printed."
+        title="This page does not have the secret of this start"
+        why="causeway ui was started anew, or its page was opened without the secret: open the address that it printed."
       />
     )
   if (link === 'lost')
@@ -111,6 +108,7 @@ function titleOf(route: Route): string {
 
 export function App(): JSX.Element {
   const state = useStore()
+  const isOld = useIsOld(state)
   const route = useRoute()
   const main = useRef<HTMLElement>(null)
   const { nodes, doctor, link, askedMs, failure } = state
@@ -122,8 +120,9 @@ export function App(): JSX.Element {
         { link, nodes, ...(askedMs !== undefined && { askedMs }), ...(failure !== undefined && { failure }) },
         [...pairs.values()],
         wrong,
+        isOld,
       ),
-    [link, nodes, pairs, wrong, askedMs === undefined, failure],
+    [link, nodes, pairs, wrong, askedMs === undefined, failure, isOld],
   )
   const title = titleOf(route)
   // who goes to another view by the keyboard is to stand at its beginning: at once, as the window's name changes with what is shown
@@ -172,23 +171,30 @@ export function App(): JSX.Element {
             ))}
           </ul>
         </nav>
-        <Age state={state} />
+        <Age state={state} isOld={isOld} />
       </header>
       <p class="sr" role="status">
         {headline.title}
       </p>
       <Notices state={state} />
-      <main ref={main} id="main">
-        {route.view === 'overview' && <Overview state={state} pairs={pairs} wrong={wrong} headline={headline} />}
-        {route.view === 'node' && <NodeView key={route.name} name={route.name} state={state} wrong={wrong} />}
+      <main ref={main} id="main" class={isOld ? 'old' : ''}>
+        {route.view === 'overview' && (
+          <Overview state={state} pairs={pairs} wrong={wrong} headline={headline} isOld={isOld} />
+        )}
+        {route.view === 'node' && (
+          <NodeView key={route.name} name={route.name} state={state} wrong={wrong} isOld={isOld} />
+        )}
         {route.view === 'pair' && <PairView key={`${route.from} ${route.to}`} from={route.from} to={route.to} />}
         {route.view === 'matrix' && <MatrixView state={state} pairs={pairs} from={route.from} to={route.to} />}
         {route.view === 'bgp' && <BgpView state={state} />}
         {route.view === 'policies' && <PoliciesView />}
-        {route.view === 'trace' && <TraceView state={state} from={route.from} to={route.to} />}
+        {route.view === 'trace' && (
+          <TraceView key={`${route.from} ${route.to}`} state={state} from={route.from} to={route.to} />
+        )}
         {route.view === 'finding' && (
           <FindingView
             state={state}
+            isOld={isOld}
             code={route.code}
             object={route.object}
             wrong={wrong.find((each) => each.code === route.code && each.objects.includes(route.object))}

@@ -5,7 +5,7 @@ import { type NodeDetail, type NodeRow } from '#/ui/contract.ts'
 import { plural } from '../derive/words.ts'
 import { byName, type State } from '../state/state.ts'
 import { useAnswer } from '../parts/answer.ts'
-import { Loading, NodeLinks, Told } from '../parts/basics.tsx'
+import { Loading, NodeLinks, NoNews, Told } from '../parts/basics.tsx'
 import { Sessions } from './bgp-sessions.tsx'
 
 const shown = 50
@@ -13,8 +13,14 @@ const shown = 50
 const opened = 4
 
 function Neighbours({ name }: { name: string }): JSX.Element {
-  const { value, why } = useAnswer<NodeDetail>(`node/${encodeURIComponent(name)}`, 10_000)
-  if (value?.bgp !== undefined) return <Sessions report={value.bgp} />
+  const { value, why, atMs } = useAnswer<NodeDetail>(`node/${encodeURIComponent(name)}`, 10_000)
+  if (value?.bgp !== undefined)
+    return (
+      <>
+        {why !== undefined && atMs !== undefined && <NoNews why={why} atMs={atMs} />}
+        <Sessions report={value.bgp} />
+      </>
+    )
   const silence = value?.silences[0]?.why ?? why
   return silence === undefined ? <Loading what="Asking its agent…" /> : <p class="soft">{silence}</p>
 }

@@ -173,7 +173,7 @@ export function MatrixView({
         <Grid
           rows={rows.map(axisOf)}
           columns={columns.map(axisOf)}
-          cell={(a, b) => cellOf(a.key, b.key, pairs)}
+          cell={(a, b) => cellOf(a.key, b.key, pairs, nodes)}
           href={(a, b) => (a.key === b.key ? to.node(a.key) : to.pair(a.key, b.key))}
         />
       )}

@@ -75,7 +75,10 @@ export function Pods({ node, endpoints }: { node: string; endpoints: AgentStatus
   return (
     <section aria-labelledby="pods">
       <h2 id="pods">
-        Pods <small>{plural(endpoints.length, 'pod')} with a network of its own</small>
+        Pods{' '}
+        <small>
+          {plural(endpoints.length, 'pod')} with a network of {endpoints.length === 1 ? 'its' : 'their'} own
+        </small>
       </h2>
       {endpoints.length > 0 && (
         <div class="scroll">

@@ -16,11 +16,11 @@ import { type Wrong, wrongAt } from '../derive/wrong.ts'
 import { to } from '../state/route.ts'
 import { type State } from '../state/state.ts'
 import { useAnswer } from '../parts/answer.ts'
-import { Ago, Fact, Loading, NodeLink, Sign, Told } from '../parts/basics.tsx'
+import { Ago, Fact, Loading, NodeLink, NoNews, Sign, Told } from '../parts/basics.tsx'
 import { Sessions } from './bgp-sessions.tsx'
 import { Objects } from './node-objects.tsx'
 import { Addresses, Pods, Programs, Verdicts } from './node-parts.tsx'
-import { WrongCard } from './wrong.tsx'
+import { WrongCard, wrongTitle } from './wrong.tsx'
 
 function Facts({ row }: { row: NodeRow }): JSX.Element {
   const { addrs, podCIDRs, rack, zone, version, datapath, pods, addresses, policies, observes } = row
@@ -98,13 +98,15 @@ export function NodeView({
   name,
   state: { nodes, ...state },
   wrong,
+  isOld,
 }: {
   name: string
   state: State
   wrong: readonly Wrong[]
+  isOld: boolean
 }): JSX.Element {
   const row = nodes.get(name)
-  const { value, why } = useAnswer<NodeDetail>(`node/${encodeURIComponent(name)}`)
+  const { value, why, atMs } = useAnswer<NodeDetail>(`node/${encodeURIComponent(name)}`)
   const own = wrongAt(wrong, name)
   return (
     <>
@@ -127,7 +129,7 @@ export function NodeView({
       )}
       {own.length > 0 && (
         <section aria-labelledby="wrong">
-          <h2 id="wrong">Wrong here now</h2>
+          <h2 id="wrong">{wrongTitle(isOld, ' here')}</h2>
           <div class="wrongs">
             {own.map((each) => (
               <WrongCard key={`${each.code} ${each.object}`} wrong={each} state={{ ...state, nodes }} />
@@ -137,12 +139,8 @@ export function NodeView({
       )}
       {row && <Probed row={row} />}
       {value === undefined && why === undefined && <Loading what="Asking its agent…" />}
-      {why !== undefined && (
-        <p class="told unknown">
-          <Sign />
-          <span>{value === undefined ? why : `No news of this node: ${why}`}</span>
-        </p>
-      )}
+      {why !== undefined && value === undefined && <Told tone="unknown">{why}</Told>}
+      {why !== undefined && atMs !== undefined && <NoNews why={why} atMs={atMs} />}
       {value && (
         <>
           <Silences silences={value.silences} />

@@ -20,9 +20,10 @@ type Props = {
   readonly pairs: ReadonlyMap<string, Pair>
   readonly wrong: readonly Wrong[]
   readonly headline: Headline
+  readonly isOld: boolean
 }
 
-export function Overview({ state, pairs, wrong, headline: { tone, title, facts } }: Props): JSX.Element {
+export function Overview({ state, pairs, wrong, headline: { tone, title, facts }, isOld }: Props): JSX.Element {
   const [why, setWhy] = useState<string>()
   const { nodes } = state
   async function look(): Promise<void> {
@@ -48,8 +49,10 @@ export function Overview({ state, pairs, wrong, headline: { tone, title, facts }
           </ul>
         </div>
       </header>
-      <WrongList all={wrong} state={state} />
-      {nodes.size > 0 && <DoctorLine state={state} onAsk={() => void look()} />}
+      <WrongList all={wrong} state={state} isOld={isOld} />
+      {nodes.size > 0 && (
+        <DoctorLine state={state} isTold={wrong.some(({ by }) => by === 'agents')} onAsk={() => void look()} />
+      )}
       {why !== undefined && <p class="refused">{why}</p>}
       {nodes.size > mostInRing && (
         <>

@@ -6,7 +6,7 @@ import { agoText, capital, pairTones, pairWords, percentText, rttText, wayWords,
 import { to } from '../state/route.ts'
 import { useAnswer } from '../parts/answer.ts'
 import { Bar } from '../parts/bar.tsx'
-import { Loading, NodeLink, Sign, Told, Trouble } from '../parts/basics.tsx'
+import { Loading, NodeLink, NoNews, Sign, Told, Trouble, useNow } from '../parts/basics.tsx'
 
 type Verdict = CrossingSide['verdicts'][number]
 type PairState = CrossingSide['probes'][number]['state']
@@ -82,7 +82,7 @@ function Way({ verdict, own, other }: { verdict: Verdict; own: CrossingSide; oth
 }
 
 function Probes({ probes }: { probes: CrossingSide['probes'] }): JSX.Element {
-  const now = Date.now()
+  const now = useNow()
   if (probes.length === 0) return <p class="soft">This node does not probe the other one: each node probes some.</p>
   return (
     <div class="scroll">
@@ -169,7 +169,7 @@ function Side({ own, other }: { own: CrossingSide; other: CrossingSide }): JSX.E
 }
 
 export function PairView({ from, to: other }: { from: string; to: string }): JSX.Element {
-  const { value, why } = useAnswer<Crossing>(
+  const { value, why, atMs } = useAnswer<Crossing>(
     `crossing?from=${encodeURIComponent(from)}&to=${encodeURIComponent(other)}`,
   )
   return (
@@ -188,6 +188,7 @@ export function PairView({ from, to: other }: { from: string; to: string }): JSX
       </p>
       {why !== undefined && value === undefined && <Trouble title="This is not known now" why={why} />}
       {value === undefined && why === undefined && <Loading what="Asking both nodes…" />}
+      {why !== undefined && atMs !== undefined && <NoNews why={why} atMs={atMs} />}
       {value !== undefined && (
         <>
           <ul class="words">

@@ -5,7 +5,7 @@ import { type ListedPolicy } from '#/api/schemas/policy.ts'
 import { type PoliciesReport } from '#/ui/contract.ts'
 import { plural } from '../derive/words.ts'
 import { useAnswer } from '../parts/answer.ts'
-import { Loading, NodeLink, Sign, Told, Trouble } from '../parts/basics.tsx'
+import { Loading, NodeLink, NoNews, Sign, Told, Trouble } from '../parts/basics.tsx'
 
 const shown = 100
 
@@ -98,7 +98,7 @@ function Missing({ report: { failing, silences, notAsked, asked } }: { report: P
 }
 
 export function PoliciesView(): JSX.Element {
-  const { value, why } = useAnswer<PoliciesReport>('policies', 10_000)
+  const { value, why, atMs } = useAnswer<PoliciesReport>('policies', 10_000)
   const [text, setText] = useState('')
   const found = value?.policies.filter(({ policy }) => policy.includes(text)) ?? []
   return (
@@ -106,6 +106,7 @@ export function PoliciesView(): JSX.Element {
       <h1 tabIndex={-1}>Network policies</h1>
       {value === undefined && why === undefined && <Loading what="Asking nodes…" />}
       {value === undefined && why !== undefined && <Trouble title="This is not known now" why={why} />}
+      {why !== undefined && atMs !== undefined && <NoNews why={why} atMs={atMs} />}
       {value && (
         <>
           <p class="lead">

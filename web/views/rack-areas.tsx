@@ -1,6 +1,7 @@
 // Racks in the picture: an area around the nodes of each, and its name above the uppermost.
 import { type JSX } from 'preact'
 import { hullOf, type Size, type Spot } from '../derive/ring.ts'
+import { Place } from '../parts/basics.tsx'
 
 /** Above the uppermost card of a rack. */
 export const rackNameHeight = 18
@@ -41,14 +42,14 @@ export function RackNames({ spots, card, hasColumns, word }: Props & { readonly 
   return (
     <>
       {partsOf(spots, hasColumns).map((own) => {
-        const { x, y, rack } = own.reduce((least, each) => (each.y < least.y ? each : least))
+        const { x, y, rack = '' } = own.reduce((least, each) => (each.y < least.y ? each : least))
         return (
           <span
             key={own[0]!.name}
             class="rack-name"
             style={{ left: `${x - card.width / 2}px`, top: `${y - card.height / 2}px` }}
           >
-            {word} <b>{rack}</b>
+            <Place word={word} name={rack} />
           </span>
         )
       })}

@@ -5,6 +5,7 @@ import { type NodeRow } from '#/ui/contract.ts'
 import { byRack } from '../derive/ring.ts'
 import { nodeTone, nodeWords, pairTones, pairWords, placeWord, plural, type Tone } from '../derive/words.ts'
 import { to } from '../state/route.ts'
+import { Place } from '../parts/basics.tsx'
 import { movedInFlow } from '../parts/roving.ts'
 
 function wordsOf(row: NodeRow): string {
@@ -42,7 +43,7 @@ class Rack extends Component<RackProps> {
             `no ${word}`
           ) : (
             <span>
-              {word} <b>{rack}</b>
+              <Place word={word} name={rack} />
             </span>
           )}{' '}
           <small>{rows.length}</small>

@@ -4,7 +4,7 @@ import { useEffect, useRef, useState } from 'preact/hooks'
 import { type NodeRow } from '#/ui/contract.ts'
 import { type Pair } from '../derive/pairs.ts'
 import { curveOf, hasColumns, heightOf, ringOf, type Size, type Spot } from '../derive/ring.ts'
-import { nodeTones, nodeWords, pairTones, placeWord, plural } from '../derive/words.ts'
+import { pairTones, placeWord, readyText } from '../derive/words.ts'
 import { type State } from '../state/state.ts'
 import { NodeCard } from './node-card.tsx'
 import { NodeColumn } from './node-column.tsx'
@@ -119,15 +119,10 @@ export function Ring({
 }): JSX.Element {
   const [ref, width] = useWidth()
   const rows = [...nodes.values()]
-  const ready = rows.filter(({ state }) => nodeTones[state] === 'good').length
-  const words = ready === rows.length ? nodeWords.ready : `${ready} of ${rows.length} ready`
   return (
     <section aria-labelledby="picture">
       <h2 id="picture">
-        How packets cross{' '}
-        <small>
-          {plural(rows.length, 'node')}, {words}
-        </small>
+        How packets cross <small>{readyText(rows)}</small>
       </h2>
       <div class="frame">
         <div ref={ref}>

@@ -105,10 +105,18 @@ export function WrongCard({
 }
 
 /** What doctor is doing, and how old what it said is. */
-export function DoctorLine({ state: { doctor }, onAsk }: { state: State; onAsk: () => void }): JSX.Element {
+export function DoctorLine({
+  state: { doctor },
+  isTold,
+  onAsk,
+}: {
+  state: State
+  isTold: boolean
+  onAsk: () => void
+}): JSX.Element {
   return (
     <p class="doctor">
-      <span>{doctorText(doctor)}</span>{' '}
+      <span>{doctorText(doctor, isTold)}</span>{' '}
       <button type="button" class="quiet" disabled={doctor?.state === 'running'} onClick={onAsk}>
         Look again
       </button>
@@ -148,14 +156,26 @@ function silentIn(nodes: State['nodes'], all: readonly Wrong[]): NodeRow[] {
   return [...nodes.values()].filter(({ name, state }) => state === 'silent' && !told.has(`node/${name}`))
 }
 
-export function WrongList({ all, state }: { all: readonly Wrong[]; state: State }): JSX.Element | null {
+/** What was wrong before nobody told any more may have been mended. */
+export const wrongTitle = (isOld: boolean, here = ''): string =>
+  `Wrong${here} ${isOld ? 'when it was last known' : 'now'}`
+
+export function WrongList({
+  all,
+  state,
+  isOld,
+}: {
+  all: readonly Wrong[]
+  state: State
+  isOld: boolean
+}): JSX.Element | null {
   const [isWhole, setWhole] = useState(false)
   const silent = silentIn(state.nodes, all)
   if (all.length === 0 && silent.length === 0) return null
   const shown = isWhole ? all : all.slice(0, shownAtFirst)
   return (
     <section aria-labelledby="wrong">
-      <h2 id="wrong">Wrong now</h2>
+      <h2 id="wrong">{wrongTitle(isOld)}</h2>
       <div class="wrongs">
         {shown.map((wrong) => (
           <WrongCard key={`${wrong.code} ${wrong.object}`} wrong={wrong} state={state} />
@@ -174,15 +194,17 @@ export function WrongList({ all, state }: { all: readonly Wrong[]; state: State 
 export function FindingView({
   wrong,
   state,
+  isOld,
   code,
   object,
 }: {
   wrong: Wrong | undefined
   state: State
+  isOld: boolean
   code: string
   object: string
 }): JSX.Element {
-  const absence = absenceOf(state)
+  const absence = absenceOf(state, isOld)
   return (
     <>
       <h1 tabIndex={-1}>

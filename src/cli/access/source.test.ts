@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { UsageError } from '../args.ts'
-import { type AgentChoice, type Source, sourceOf, type Surroundings } from './source.ts'
+import { type AgentChoice, fixedChoice, type Source, sourceOf, type Surroundings } from './source.ts'
 
 const bare: Surroundings = { kubeconfig: '', labs: [], hasAgentSocket: false, homeKubeconfig: undefined, isPod: false }
 const lab = { name: 'lab', kubeconfig: '/run/causeway-lab/lab/kubeconfig' }
@@ -31,6 +31,23 @@ test('what was said counts before what is there, in this order', () => {
     [{}, {}, { kind: 'node' }],
   ]
   for (const [choice, around, source] of cases) assert.deepEqual(sourceOf(choice, { ...bare, ...around }), source)
+})
+
+test('what was decided once leads to the same place whatever comes later', () => {
+  const cases: [AgentChoice, Partial<Surroundings>, AgentChoice][] = [
+    [{ node: 'n' }, { labs: [lab] }, { lab: 'lab', node: 'n' }],
+    [{ lab: 'b' }, all, { lab: 'b', node: undefined }],
+    [{}, { ...all, kubeconfig: lab.kubeconfig }, { lab: 'lab', node: undefined }],
+    [{}, { kubeconfig: '/k' }, { kubeconfig: '/k', context: 'now' }],
+    [{ context: 'c' }, { homeKubeconfig: '/h' }, { kubeconfig: '/h', context: 'c' }],
+    [{ node: 'n' }, { isPod: true }, { node: 'n' }],
+  ]
+  for (const [choice, around, fixed] of cases) {
+    const source = sourceOf(choice, { ...bare, ...around })
+    assert.deepEqual(fixedChoice(source, choice, 'now'), fixed)
+    assert.deepEqual(sourceOf(fixed, { ...bare, ...around }), source)
+    if (source.kind === 'lab') assert.deepEqual(sourceOf(fixed, { ...all, labs: [other] }), source)
+  }
 })
 
 test('what cannot be decided is wrong use', () => {

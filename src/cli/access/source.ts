@@ -50,6 +50,16 @@ function explicit(choice: AgentChoice, around: Surroundings): Source | undefined
   return { kind: 'cluster', kubeconfig: own }
 }
 
+/**
+ * The choice that leads to this source whatever is there later: another lab may come up, the kubeconfig of another cluster, and somebody may choose
+ * another context. `currentContext`: that of the kubeconfig.
+ */
+export function fixedChoice(source: Source, choice: AgentChoice, currentContext?: string): AgentChoice {
+  if (source.kind === 'lab') return { lab: source.name, node: choice.node }
+  if (source.kind === 'node' || source.kubeconfig === undefined) return choice
+  return { ...choice, kubeconfig: source.kubeconfig, context: choice.context ?? currentContext }
+}
+
 /** Throws UsageError when it cannot be decided. */
 export function sourceOf(choice: AgentChoice, around: Surroundings): Source {
   const said = explicit(choice, around)

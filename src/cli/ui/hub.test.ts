@@ -26,7 +26,9 @@ test('that nodes may be missing is told by the lines of each round, and to docto
     },
   })
   const lines = (): LiveLine[] =>
-    [allLine(hub.picture, hub.state), nodesLine(hub.picture, [], 1)].map((each) => JSON.parse(each) as LiveLine)
+    [allLine(hub.picture, hub.state), nodesLine(hub.picture, [], { nowMs: 1 })].map(
+      (each) => JSON.parse(each) as LiveLine,
+    )
   const unlistedIn = (): unknown[] => lines().map((each) => ('unlisted' in each ? each.unlisted : undefined))
   const ended = Promise.withResolvers<void>()
   const text = 'nodes that should have an agent and have none are not seen: no right'

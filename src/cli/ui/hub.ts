@@ -6,11 +6,11 @@ import { Picture } from '#/ui/picture.ts'
 import { AgentPool, type AgentSource } from './agent-pool.ts'
 import { Diagnoses } from './diagnoses.ts'
 import { mostUnaskedNodes } from './next-look.ts'
-import { Poller } from './poller.ts'
+import { Poller, type Round } from './poller.ts'
 
 /** What a page is told. `names`: the rows that have changed. */
 export type News =
-  | { readonly kind: 'nodes'; readonly names: ReadonlySet<string>; readonly askedMs: number }
+  | { readonly kind: 'nodes'; readonly names: ReadonlySet<string> }
   | { readonly kind: 'doctor' }
   | { readonly kind: 'failure'; readonly message: string }
 
@@ -27,7 +27,7 @@ export class Hub implements AsyncDisposable {
   readonly #poller: Poller
   readonly #diagnoses: Diagnoses
   readonly #listeners = new Set<(news: News) => void>()
-  #askedMs: number | undefined
+  #round: Round | undefined
   #failure: string | undefined
   #isWhole = false
 
@@ -44,7 +44,7 @@ export class Hub implements AsyncDisposable {
       picture: this.picture,
       answerMs: source.answerMs,
       leastPauseMs: source.leastPauseMs,
-      onNews: (askedMs, isWhole) => this.#noteRound(askedMs, isWhole),
+      onNews: (round) => this.#noteRound(round),
       onFailure: (message) => {
         this.#failure = message
         this.#tell({ kind: 'failure', message })
@@ -58,7 +58,8 @@ export class Hub implements AsyncDisposable {
     return {
       source: source.name,
       version,
-      ...(this.#askedMs !== undefined && { askedMs: this.#askedMs }),
+      nowMs: Date.now(),
+      ...(this.#round && { askedMs: this.#round.askedMs, dueMs: this.#round.dueMs }),
       ...(doctor && { doctor }),
       ...(this.#failure !== undefined && { failure: this.#failure }),
     }
@@ -88,11 +89,11 @@ export class Hub implements AsyncDisposable {
     this.#diagnoses.noteLoss()
   }
 
-  #noteRound(askedMs: number, isWhole: boolean): void {
-    this.#askedMs = askedMs
+  #noteRound(round: Round): void {
+    this.#round = round
     this.#failure = undefined
-    this.#isWhole ||= isWhole
-    this.#tell({ kind: 'nodes', names: this.picture.takeChanges(), askedMs })
+    this.#isWhole ||= round.isWhole
+    this.#tell({ kind: 'nodes', names: this.picture.takeChanges() })
     if (!this.#isWhole) return
     const { length: nodes } = this.picture.rows
     // those of thousands of nodes are not listed in every round: nothing begins by them

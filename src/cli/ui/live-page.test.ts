@@ -34,7 +34,12 @@ class Reader extends Writable {
 }
 
 test('a page that did not read hears that agents are found again, though no row has changed', async () => {
-  const state: { -readonly [Key in keyof LiveState]: LiveState[Key] } = { source: 'test', version: '0.0.0', askedMs: 1 }
+  const state: { -readonly [Key in keyof LiveState]: LiveState[Key] } = {
+    source: 'test',
+    version: '0.0.0',
+    nowMs: 1,
+    askedMs: 1,
+  }
   const reader = new Reader()
   let tell: (news: News) => void = () => {}
   const hub = {
@@ -52,8 +57,8 @@ test('a page that did not read hears that agents are found again, though no row 
   tell({ kind: 'failure', message: 'no' })
   await turn()
   delete state.failure
-  state.askedMs = 2
-  tell({ kind: 'nodes', names: new Set(), askedMs: 2 })
+  Object.assign(state, { nowMs: 3, askedMs: 2, dueMs: 4 })
+  tell({ kind: 'nodes', names: new Set() })
   await turn()
   assert.deepEqual(
     reader.lines.map(({ kind }) => kind),
@@ -61,5 +66,5 @@ test('a page that did not read hears that agents are found again, though no row 
   )
   reader.resume()
   await turn()
-  assert.deepEqual(reader.lines.slice(2), [{ kind: 'nodes', changed: [], gone: [], askedMs: 2 }])
+  assert.deepEqual(reader.lines.slice(2), [{ kind: 'nodes', changed: [], gone: [], nowMs: 3, askedMs: 2, dueMs: 4 }])
 })

@@ -80,7 +80,7 @@ export class LivePage implements Disposable {
     }
     switch (news.kind) {
       case 'nodes':
-        return this.#write(nodesLine(this.#hub.picture, news.names, news.askedMs))
+        return this.#write(nodesLine(this.#hub.picture, news.names, this.#hub.state))
       case 'doctor':
         return this.#writeDoctor()
       case 'failure':
@@ -109,11 +109,11 @@ export class LivePage implements Disposable {
     this.#behindSinceMs = undefined
     const { names, isRound, isDoctor, isFailure } = this.#missed
     this.#missed = nothing()
-    const { askedMs, failure } = this.#hub.state
-    if (isRound && askedMs !== undefined) this.#write(nodesLine(this.#hub.picture, names, askedMs))
+    const { state } = this.#hub
+    if (isRound) this.#write(nodesLine(this.#hub.picture, names, state))
     if (isDoctor) this.#writeDoctor()
     // one that has ended needs no telling: rows came after it
-    if (isFailure && failure !== undefined) this.#write(failureLine(failure))
+    if (isFailure && state.failure !== undefined) this.#write(failureLine(state.failure))
   }
 
   [Symbol.dispose](): void {

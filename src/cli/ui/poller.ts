@@ -12,12 +12,22 @@ import { type AgentPool } from './agent-pool.ts'
 /** Answers are shown this often while a long round goes on. */
 const showMs = 500
 
+/** How far a round is. Times are ms since 1970. */
+export type Round = {
+  /** When nodes were asked. */
+  readonly askedMs: number
+  /** When there will be news again. */
+  readonly dueMs: number
+  /** The round is done. */
+  readonly isWhole: boolean
+}
+
 export type PollerDeps = {
   readonly pool: AgentPool
   readonly picture: Picture
   readonly answerMs: number
-  /** The picture may have changed; `isWhole`: the round is done. */
-  readonly onNews: (askedMs: number, isWhole: boolean) => void
+  /** The picture may have changed. */
+  readonly onNews: (round: Round) => void
   /** The agents cannot be found now. */
   readonly onFailure: (message: string) => void
   readonly leastPauseMs: number
@@ -51,27 +61,38 @@ export class Poller implements AsyncDisposable {
   }
 
   async #run(signal: AbortSignal): Promise<void> {
-    const { pool, onFailure, leastPauseMs } = this.#deps
+    const { pool, onFailure } = this.#deps
     while (!signal.aborted) {
       const startMs = performance.now()
       try {
-        await pool.use((agents, unlisted) => this.#round(agents, unlisted, signal))
+        await pool.use(async (agents, unlisted) => {
+          await this.#round(agents, unlisted, signal)
+          if (!signal.aborted) this.#tell(true, this.#pauseMs(startMs))
+        })
       } catch (error) {
         if (!signal.aborted) onFailure(messageOf(error))
       }
-      const tookMs = performance.now() - startMs
-      await sleep(Math.max(leastPauseMs, tookMs), undefined, { signal }).catch(() => undefined)
+      await sleep(this.#pauseMs(startMs), undefined, { signal }).catch(() => undefined)
     }
   }
 
+  #pauseMs(startMs: number): number {
+    return Math.max(this.#deps.leastPauseMs, performance.now() - startMs)
+  }
+
+  #tell(isWhole: boolean, pauseMs: number): void {
+    const nowMs = Date.now()
+    this.#deps.onNews({ askedMs: nowMs, dueMs: nowMs + pauseMs + showMs, isWhole })
+  }
+
   async #round(agents: readonly AgentOfNode[], unlisted: string | undefined, signal: AbortSignal): Promise<void> {
-    const { picture, onNews } = this.#deps
+    const { picture } = this.#deps
     picture.takeNames(
       agents.map(({ node }) => node),
       unlisted,
     )
     const queue = agents.toSorted((a, b) => Number(this.#late.has(a.node)) - Number(this.#late.has(b.node)))
-    const show = setInterval(() => onNews(Date.now(), false), showMs)
+    const show = setInterval(() => this.#tell(false, showMs), showMs)
     try {
       await eachOf(queue, mostAtOnce, async (agent) => {
         if (!signal.aborted) await this.#ask(agent, signal)
@@ -79,8 +100,6 @@ export class Poller implements AsyncDisposable {
     } finally {
       clearInterval(show)
     }
-    if (signal.aborted) return
-    onNews(Date.now(), true)
   }
 
   async #ask(agent: AgentOfNode, signal: AbortSignal): Promise<void> {

@@ -178,6 +178,27 @@ test('of pages, connections and traces there are as many as may be', within, asy
   again.destroy()
 })
 
+test('who has no token keeps nobody out who has it, however many connections he opens', within, async () => {
+  await using ui = await served()
+  const page = await open(ui.port, { path: '/api/live', headers: bearer })
+  page.resume()
+  let isOver = false
+  // begins a request that it does not end, and comes again as soon as it is thrown out
+  const pester = (): void => {
+    const socket = connect(ui.port, '127.0.0.1')
+    socket.on('error', () => undefined)
+    socket.on('close', () => isOver || setTimeout(pester, 5))
+    socket.write('GET / HTTP/1.1\r\n')
+  }
+  for (let count = 0; count < 100; count++) pester()
+  await sleep(200)
+  for (let count = 0; count < 10; count++)
+    assert.equal((await ask(ui.port, { path: '/api/policies', headers: bearer })).status, 200)
+  assert.equal(page.destroyed, false)
+  isOver = true
+  page.destroy()
+})
+
 test('what is asked of one node, of two and of all is what agents answer', within, async () => {
   const cluster = new SimulatedCluster(100)
   await using ui = await served({ cluster })

@@ -15,6 +15,7 @@ import {
 import { type Refusal as RefusalBody, type TraceLine } from '#/ui/contract.ts'
 import { UsageError } from '../args.ts'
 import { type Assets } from './assets.ts'
+import { Connections } from './connections.ts'
 import { type Hub } from './hub.ts'
 import { LivePage } from './live-page.ts'
 import { Questions } from './questions.ts'
@@ -118,6 +119,7 @@ export class UiServer implements AsyncDisposable {
   readonly #deps: UiServerDeps
   readonly #server: Server
   readonly #questions: Questions
+  readonly #connections = new Connections(mostConnections)
   readonly #routes: Readonly<Record<string, Route>>
   #pages = 0
   #asked = 0
@@ -131,7 +133,7 @@ export class UiServer implements AsyncDisposable {
       { maxHeaderSize: mostHeaderBytes, connectionsCheckingInterval: 2_000, ...limits },
       (request, response) => void this.#serve(request, response),
     )
-    this.#server.maxConnections = mostConnections
+    this.#server.on('connection', (socket) => this.#connections.add(socket))
     // neither a WebSocket nor a tunnel is served
     for (const event of ['upgrade', 'connect'] as const)
       this.#server.on(event, (_request: unknown, socket: { destroy: () => void }) => socket.destroy())
@@ -230,6 +232,7 @@ export class UiServer implements AsyncDisposable {
       return
     }
     check(refusedByToken(head, this.#deps.token))
+    this.#connections.know(request.socket)
     const route = ownValue(this.#routes, pathname.replace(/^\/api\/node\/[^/]+$/, anyNode))
     if (route === undefined) throw new Refusal(404, 'there is nothing of this name')
     if (head.method !== route.method) throw new Refusal(405, `only ${route.method} is served`)
