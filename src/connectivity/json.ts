@@ -2,7 +2,7 @@
 import { summaryText } from './text.ts'
 import { type ProbeResult, type ScenarioResult } from './types.ts'
 
-function probeJson({ probe, state, outcome, text, code, remedy, tries, firstText, isByChance }: ProbeResult) {
+function probeJson({ probe, state, outcome, text, code, remedy, tries, firstText, isByChance, isOneWay }: ProbeResult) {
   const { from, to, target, family, protocol, port, expects, isOfFullSize } = probe
   return {
     from: { name: from.name, node: from.node },
@@ -20,6 +20,7 @@ function probeJson({ probe, state, outcome, text, code, remedy, tries, firstText
     tries,
     ...(firstText !== undefined && { firstText }),
     ...(isByChance && { isByChance }),
+    ...(isOneWay && { isOneWay }),
   }
 }
 

@@ -20,6 +20,15 @@ test('an answer is an answer, also that nothing listens', () => {
   assert.equal(stateOf('untold'), 'unknown')
 })
 
+test('a datagram that a process has taken has arrived; that it does not answer what it does not understand is told', () => {
+  const taken = judge({ ...probe, protocol: 'udp' }, { verdict: verdict('taken') }, 1)
+  assert.deepEqual([taken.state, taken.isOneWay], ['passed', true])
+  assert.match(
+    resultOfProbes('dns', [taken], 1).text,
+    /^1 of 1 packet arrived .*, 1 of them were taken by a process that does not answer$/,
+  )
+})
+
 test('what a policy denies must not arrive', () => {
   const denied = { ...probe, expects: 'denial' } as const
   assert.equal(stateOf('lost', { kind: 'policy' }, denied), 'passed')
