@@ -190,6 +190,14 @@ test('the connectivity test of a lab: passes, names causes, and leaves nothing',
     assertNothingLeft(lab)
   })
 
+  await t.test('so does a terminal that is closed', async () => {
+    const child = await startTest(lab)
+    child.kill('SIGHUP')
+    const [status] = (await once(child, 'exit')) as [number]
+    assert.equal(status, 129)
+    assertNothingLeft(lab)
+  })
+
   await t.test('what one that was killed has left, the next one removes', async () => {
     const child = await startTest(lab)
     child.kill('SIGKILL')
