@@ -15,7 +15,7 @@ import { podObjects, policyObject, roleOf, serviceNames, serviceObjects } from '
 import { type EventObject, isHopeless, isReady, whyNotReady } from '#/connectivity/pod-state.ts'
 import { type Fault, type TestNode, type TestPod, type TestService, type Unread } from '#/connectivity/types.ts'
 import { fieldsOf, type KubeObject, listOf, nodeNameOf, type Pod, podAddressesOf, textOf } from '#/model/kubernetes.ts'
-import { refused } from './test-connectivity-namespace.ts'
+import { isPassing, persist, refused } from './test-connectivity-namespace.ts'
 
 const atOnce = 8
 const pollMs = 250
@@ -27,13 +27,17 @@ const accountMs = 15_000
 async function create(client: ApiClient, path: string, object: KubeObject, signal: AbortSignal): Promise<KubeObject> {
   const name = `${(object.kind ?? '').toLowerCase()}/${object.metadata.name}`
   const endMs = performance.now() + accountMs
-  for (;;) {
+  for (let isUnknown = false; ;) {
     try {
       return await client.create(path, object, { signal })
     } catch (error) {
       signal.throwIfAborted()
+      // it was made, and nobody said so
+      if (isUnknown && isApiError(error, 409))
+        return await persist(async () => client.get(`${path}/${object.metadata.name}`, { signal }), { signal })
+      isUnknown ||= isPassing(error)
       const isEarly = isApiError(error, 403) && /service ?account/i.test(error.detail) && /not found/.test(error.detail)
-      if (!isEarly || performance.now() > endMs)
+      if (!(isEarly || isPassing(error)) || performance.now() > endMs)
         throw refused(`${name} cannot be made in namespace/${object.metadata.namespace ?? ''}`, error)
       await sleep(pollMs)
     }
@@ -144,7 +148,7 @@ export async function awaitPods(
   let [lastMs, seen] = [startMs, 0]
   for (;;) {
     signal.throwIfAborted()
-    const { items } = await client.list<Pod>(podsPath(namespace), { signal })
+    const { items } = await persist(async () => client.list<Pod>(podsPath(namespace), { signal }), { signal })
     const ready = items.filter(isReady)
     const nowMs = performance.now()
     if (ready.length > seen) [lastMs, seen] = [nowMs, ready.length]
