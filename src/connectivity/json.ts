@@ -24,10 +24,10 @@ function probeJson({ probe, state, outcome, text, code, remedy, tries, firstText
   }
 }
 
-/** `isRemoved`: nothing is left of what the test made. */
-export function exitStatusOf(results: readonly ScenarioResult[], isRemoved: boolean): 0 | 1 | 3 {
+/** `isDone`: nothing is left of what the test made, and what was asked for is written. */
+export function exitStatusOf(results: readonly ScenarioResult[], isDone: boolean): 0 | 1 | 3 {
   if (results.some(({ state }) => state === 'failed')) return 1
-  return isRemoved ? 0 : 3
+  return isDone ? 0 : 3
 }
 
 export function resultsJson(

@@ -4,7 +4,7 @@ import { clusterOf } from '#/doctor/testing/answers.ts'
 import { type FollowedPacket } from '#/doctor/types.ts'
 import { type Outcome, type Verdict } from '#/trace/verdict.ts'
 import { followed, isWorthAgain, judge } from './judge.ts'
-import { batchesOf, causesOf, resultOfFaults, resultOfProbes, withCauses } from './results.ts'
+import { batchesOf, causesOf, resultOfFaults, resultOfProbes, unansweredByProved, withCauses } from './results.ts'
 import { probe } from './testing.ts'
 
 const usual = { isBroken: false, isSettling: false }
@@ -88,6 +88,15 @@ test('that a guessed router does not answer shows nothing; that packets do not c
   assert.equal(resultOfProbes('outside', [silent, stuck], 1).state, 'failed')
   const asked = judge({ ...probe, to: guess.to }, { verdict: verdict('lost', left) }, 1)
   assert.equal(asked.state, 'failed')
+})
+
+test('a guessed router that answers some packets has lost the others', () => {
+  const guess = { ...probe, to: { name: '172.30.1.1', node: '', isPod: false }, isGuess: true } as const
+  const good = judge(guess, { verdict: verdict('answered') }, 1)
+  const silent = judge(guess, { verdict: verdict('lost', left) }, 1)
+  const elsewhere = judge({ ...guess, to: { ...guess.to, name: '172.30.2.1' } }, { verdict: verdict('lost', left) }, 1)
+  assert.deepEqual(unansweredByProved([good, silent, elsewhere]), [silent])
+  assert.deepEqual(unansweredByProved([silent, elsewhere]), [])
 })
 
 test('a scenario passes only if all of it did what it should', () => {

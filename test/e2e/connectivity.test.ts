@@ -120,6 +120,13 @@ test('the connectivity test of a lab: passes, names causes, and leaves nothing',
     assertNothingLeft(lab)
   })
 
+  await t.test('a full disk for JUnit leaves one document of JSON, and another exit status', () => {
+    const result = connectivity(lab, '--json', '--only', 'same-node', '--nodes', '1', '--junit', '/dev/full')
+    assert.equal(scenario(jsonOf(result), 'same-node').state, 'passed')
+    assert.equal(result.status, 3)
+    assert.match(result.stderr, /the file of --junit cannot be written: ENOSPC/)
+  })
+
   await t.test('a firewall that drops UDP alone is found by pods', () => {
     nft(
       'node-2',
