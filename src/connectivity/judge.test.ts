@@ -46,6 +46,18 @@ test('what a policy denies must not arrive', () => {
   assert.equal(stateOf('untold', {}, denied), 'unknown')
 })
 
+test('what a policy of somebody else denies is no fault of a firewall', () => {
+  const dropped = {
+    node: 'node-2',
+    place: 'drop',
+    drop: { reason: 'NETFILTER_DROP', function: 'nft_do_chain' },
+  } as const
+  const drop = dropped as unknown as NonNullable<Verdict['drop']>
+  const result = judge(probe, { verdict: verdict('lost', { kind: 'policy', remedy: 'let it pass', drop }) }, 1)
+  assert.deepEqual([result.state, result.code, result.remedy], ['failed', undefined, 'let it pass'])
+  assert.equal(judge(probe, { verdict: verdict('lost', { drop }) }, 1).code, 'CW7001')
+})
+
 test('one of full size passes only if it was sent and answered', () => {
   const large = { ...probe, protocol: 'icmp', isOfFullSize: true } as const
   assert.equal(stateOf('answered', {}, large), 'unknown')

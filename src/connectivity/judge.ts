@@ -57,7 +57,8 @@ export function followed(
 export function judge(probe: Probe, told: Told, tries: number): ProbeResult {
   const { verdict } = told
   const judgement = probe.expects === 'denial' ? judgeDenial(verdict) : judgeArrival(probe, told)
-  const code = blamedCode({ ...probe, verdict })
+  // the kernel's word for the drop is the same for a firewall of somebody else
+  const code = verdict.kind === 'policy' ? verdict.code : blamedCode({ ...probe, verdict })
   const isBad = judgement.state !== 'passed'
   return {
     probe,
