@@ -7,8 +7,8 @@ import { problemCatalogue } from '#/model/problem-catalogue.ts'
 import { dashboard, dashboardText } from '../scripts/monitoring/dashboard.ts'
 import { operatorText } from '../scripts/monitoring/operator.ts'
 import { alive, cases, metric } from './monitoring/cases.ts'
-import { staticConfig } from './monitoring/prometheus.ts'
-import { monitoringFile, play, promtool, readMonitoring, readRules, withFile } from './monitoring/rules.ts'
+import { askedOf, staticConfig } from './monitoring/prometheus.ts'
+import { ask, monitoringFile, play, promtool, readMonitoring, readRules, withFile } from './monitoring/rules.ts'
 
 const writeAnew = 'write it anew: node_modules/.bin/node scripts/monitoring-files.ts'
 const page = (name: string): string => readFileSync(new URL(`../docs/${name}`, import.meta.url), 'utf8')
@@ -57,6 +57,52 @@ test('alerts and dashboard ask only for metrics that agents have', () => {
   assert.deepEqual(
     [...new Set(asked)].filter((name) => !names.has(name)),
     [],
+  )
+})
+
+const exprOf = (title: string): string =>
+  askedOf(dashboard.panels.find((each) => each.title === title)!.targets[0]!.expr)
+const numbers = dashboard.panels.filter(({ type }) => type === 'stat').map(({ title }) => title)
+
+test('no number of the dashboard is green while no agent answers', () => {
+  const answersOf = (value: number | undefined): Record<string, number | undefined> =>
+    Object.fromEntries(
+      numbers
+        .filter((title) => title !== 'Nodes' && title !== 'Fewest addresses left')
+        .map((title) => [exprOf(title), value]),
+    )
+  ask({ 'up{job="causeway-agent", instance="a:9474", node="a"}': '1x20' }, answersOf(0))
+  ask({}, answersOf(undefined))
+  const none = { ...answersOf(undefined), [exprOf('Agents away')]: 1 }
+  ask({ 'up{job="causeway-agent", instance="a:9474", node="a"}': '0x20' }, none)
+})
+
+test('two clusters whose nodes have the same names are two', () => {
+  const of = (name: string, cluster: string, more = ''): string =>
+    `${name}{job="causeway-agent", cluster="${cluster}", instance="a:9474", node="a"${more}}`
+  const addresses = (cluster: string, state: string): string =>
+    of('causeway_addresses', cluster, `, cidr="10.0.0.0/24", family="ipv4", state="${state}"`)
+  const problem = ', code="CW1306", object="node/b", about="kernel", readiness="not ready"'
+  ask(
+    {
+      ...Object.fromEntries(
+        ['x', 'y'].flatMap((cluster) => [
+          [of('up', cluster), '1x20'],
+          [of('causeway_nodes', cluster), '3x20'],
+          [of('causeway_problem_since_timestamp_seconds', cluster, problem), '1700000000x20'],
+        ]),
+      ),
+      [addresses('x', 'used')]: '250x20',
+      [addresses('x', 'free')]: '0x20',
+      [addresses('y', 'used')]: '0x20',
+      [addresses('y', 'free')]: '250x20',
+    },
+    {
+      [exprOf('Nodes')]: 6,
+      [exprOf('Problems')]: 2,
+      [exprOf('Nodes not ready')]: 2,
+      [exprOf('Fewest addresses left')]: 0,
+    },
   )
 })
 

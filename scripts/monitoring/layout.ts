@@ -9,7 +9,8 @@ function of(metric: string, ...matchers: readonly string[]): string {
   return `${metric}{${['cluster=~"$cluster"', 'node=~"$node"', ...matchers].join(', ')}}`
 }
 
-const orZero = (expr: string): string => `${expr} or vector(0)`
+/** Where no agent answers there is no number, rather than a green 0. */
+const orZero = (expr: string): string => `${expr} or 0 * count(${up} == 1)`
 const rate = (series: string): string => `rate(${series}[$__rate_interval])`
 
 /** The 99th percentile of a histogram, of all nodes that are chosen. */
@@ -19,15 +20,15 @@ function p99(metric: string, ...matchers: readonly string[]): string {
 
 const podWays = 'path="pod"'
 const lossByPair = `max by (node, peer_node) (${rate(of('causeway_probe_lost_total', podWays, 'size="small"'))} / ${rate(of('causeway_probe_sent_total', podWays, 'size="small"'))})`
-const notUsed = `sum by (node, family) (${of('causeway_addresses', 'state!="used"')})`
-const addresses = `sum by (node, family) (${of('causeway_addresses')})`
+const notUsed = `sum by (cluster, node, family) (${of('causeway_addresses', 'state!="used"')})`
+const addresses = `sum by (cluster, node, family) (${of('causeway_addresses')})`
 
 const numbers: readonly Panel[] = [
   stat({
     title: 'Nodes',
     about: 'Nodes of the cluster, as agents know them.',
     place: { x: 0, y: 0, w: 3, h: 4 },
-    targets: [{ expr: `max(${of('causeway_nodes')})` }],
+    targets: [{ expr: `sum(max by (cluster) (${of('causeway_nodes')}))` }],
     thresholds: [[colors.plain, null]],
   }),
   stat({
@@ -44,7 +45,7 @@ const numbers: readonly Panel[] = [
     targets: [
       {
         expr: orZero(
-          `count(count by (node, instance) (${of('causeway_problem_since_timestamp_seconds', 'readiness="not ready"')}))`,
+          `count(count by (cluster, node, instance) (${of('causeway_problem_since_timestamp_seconds', 'readiness="not ready"')}))`,
         ),
       },
     ],
@@ -54,7 +55,9 @@ const numbers: readonly Panel[] = [
     title: 'Problems',
     about: 'Problems that agents tell, each object once. docs/problems.md explains the codes.',
     place: { x: 9, y: 0, w: 3, h: 4 },
-    targets: [{ expr: orZero(`count(count by (code, object) (${of('causeway_problem_since_timestamp_seconds')}))`) }],
+    targets: [
+      { expr: orZero(`count(count by (cluster, code, object) (${of('causeway_problem_since_timestamp_seconds')}))`) },
+    ],
     thresholds: [
       [colors.fine, null],
       [colors.odd, 1],
@@ -183,7 +186,7 @@ const addressesAndSessions: readonly Panel[] = [
     place: { x: 0, y: 30, w: 8, h: 8 },
     targets: [
       {
-        expr: `topk(10, sum by (node, family) (${of('causeway_addresses', 'state="used"')}) / ${addresses})`,
+        expr: `topk(10, sum by (cluster, node, family) (${of('causeway_addresses', 'state="used"')}) / ${addresses})`,
         legend: '{{node}} {{family}}',
       },
     ],

@@ -1,10 +1,10 @@
-// Ctrl-C, or SIGTERM, during work that can be continued later.
+// Ctrl-C, SIGTERM, or a terminal that is closed, during work that can be continued later.
 import { stopRequested, statusOfSignal } from './signals.ts'
 
 /** The error of work that a signal ended before it was done. */
 export class Interrupted extends Error {
   override name = 'Interrupted'
-  /** The exit status that shells give a process ended by a signal: 130 for SIGINT, 143 for SIGTERM. */
+  /** The exit status that shells give a process ended by a signal: 130 for SIGINT, 143 for SIGTERM, 129 for SIGHUP. */
   readonly exitStatus: number
 
   constructor(signal: NodeJS.Signals) {
@@ -17,7 +17,7 @@ export class Interrupted extends Error {
 export class Interruption {
   readonly #controller = new AbortController()
 
-  constructor(stop: Promise<NodeJS.Signals> = stopRequested()) {
+  constructor(stop: Promise<NodeJS.Signals> = stopRequested({ isHangupOne: true })) {
     void stop.then((signal) => this.#controller.abort(new Interrupted(signal)))
   }
 

@@ -2,7 +2,7 @@
 // needs that: to it the kernel delivers no signal that it has no handler for.
 import { constants } from 'node:os'
 
-type StopSignal = 'SIGINT' | 'SIGTERM'
+type StopSignal = 'SIGINT' | 'SIGTERM' | 'SIGHUP'
 const stopSignals: readonly StopSignal[] = ['SIGINT', 'SIGTERM']
 
 /** The exit status that a shell shows for a process which a signal ended. */
@@ -23,9 +23,11 @@ for (const signal of stopSignals) process.on(signal, () => act(signal))
 
 /**
  * Resolves at the first request to end. Call it before anything is begun that has to be ended in order; a second signal
- * ends the process at once. It does not keep a process that has nothing more to do: `until` does.
+ * ends the process at once. It does not keep a process that has nothing more to do: `until` does. `isHangupOne`: that the terminal is closed is a
+ * request too, of a command which somebody waits for; to daemons SIGHUP means other things.
  */
-export async function stopRequested(): Promise<StopSignal> {
+export async function stopRequested({ isHangupOne = false } = {}): Promise<StopSignal> {
+  if (isHangupOne) process.on('SIGHUP', () => act('SIGHUP'))
   const { promise, resolve } = Promise.withResolvers<StopSignal>()
   act = (signal) => {
     act = end

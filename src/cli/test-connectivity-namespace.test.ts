@@ -4,14 +4,15 @@ import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type ApiClient } from '#/cluster/client.ts'
 import { connect } from '#/cluster/connect.ts'
-import { ApiError } from '#/cluster/errors.ts'
+import { ApiError, ApiUnreachable } from '#/cluster/errors.ts'
 import { namespacePath, namespacesPath } from '#/cluster/paths.ts'
 import { aliveAnnotation, holderAnnotation, namespaceObject } from '#/connectivity/objects.ts'
 import { holderText } from '#/connectivity/ownership.ts'
+import { testNodes } from '#/connectivity/testing.ts'
 import { TestServer } from '#/lab/api/testing.ts'
 import { writeKubeconfig } from '#/lab/api/kubeconfig.ts'
 import { removeLeftover, removeNamespace, takeNamespace } from './test-connectivity-namespace.ts'
-import { makeObjects } from './test-connectivity-site.ts'
+import { awaitPods, makeObjects } from './test-connectivity-site.ts'
 
 const name = 'causeway-test'
 
@@ -111,9 +112,66 @@ test('an API that goes away before the end leaves the namespace, and takes nothi
     delete: async () => Promise.reject(new ApiError('delete', { code: 503, reason: 'Unavailable', detail: 'away' })),
   }
   const taken = await takeNamespace(away as ApiClient, name, api.calls)
-  assert.equal(await taken.remove((line) => said.push(line)), false)
+  assert.equal(await taken.remove((line) => said.push(line), { awayMs: 300 }), false)
   assert.match(said.join(), /cannot be deleted.*503.*namespace\/causeway-test is left.*--clean/)
   assert.equal(await api.isThere(), true)
+})
+
+/** The client, whose first request of each kind is not answered; `isDone`: though it was carried out. */
+function shaky(client: ApiClient, isDone: boolean): ApiClient {
+  const failing = (verb: 'get' | 'list' | 'create' | 'delete') => {
+    let left = 1
+    return async (...args: readonly unknown[]): Promise<unknown> => {
+      const work = client[verb].bind(client) as (...args: readonly unknown[]) => Promise<unknown>
+      if (left-- <= 0) return await work(...args)
+      if (isDone) await work(...args).catch(() => undefined)
+      throw new ApiUnreachable(verb, new Error('read ECONNRESET'))
+    }
+  }
+  return {
+    get: failing('get'),
+    list: failing('list'),
+    create: failing('create'),
+    delete: failing('delete'),
+    patch: client.patch.bind(client),
+  } as unknown as ApiClient
+}
+
+test('an API that is away for a moment, such as one that is restarted, ends no test and leaves nothing', async () => {
+  for (const isDone of [false, true]) {
+    await using api = await Api.start()
+    const client = shaky(api.client, isDone)
+    const taken = await takeNamespace(client, name, api.calls)
+    try {
+      const { signal } = new AbortController()
+      const wanted = { namespace: name, nodes: testNodes(1), image: 'i', hasServices: true, hasPolicy: true }
+      const { service } = await makeObjects(shaky(api.client, isDone), wanted, signal)
+      assert.equal(service?.port, 80)
+      const started = await awaitPods(client, { namespace: name, timeoutMs: 10, tell: () => {} }, signal)
+      assert.equal(started.wanted, 3)
+    } finally {
+      // no kubelet ends the pods
+      assert.equal(await taken.remove(api.calls.say, { patienceMs: 0 }), true)
+    }
+    assert.equal(await api.isThere(), false)
+    assert.equal(api.said.length, 1)
+  }
+})
+
+test('where pods may not be deleted without their nodes, their end is waited for all the same', async () => {
+  const said: string[] = []
+  let looks = 0
+  const client = {
+    get: async () => {
+      if (++looks > 2) throw new ApiError('get', { code: 404, reason: 'NotFound', detail: '' })
+      return Promise.resolve({ ...elsewhere, metadata: { ...elsewhere.metadata, uid: 'u' } })
+    },
+    delete: async (path: string) => (path.includes('/pods/') ? Promise.reject(forbidden('pods')) : undefined),
+    list: async () => Promise.resolve({ items: [{ metadata: { name: 'client-1' } }] }),
+  } as unknown as ApiClient
+  const object = { ...elsewhere, metadata: { ...elsewhere.metadata, uid: 'u' } }
+  await removeNamespace(client, object, { say: (line) => void said.push(line), patienceMs: 0 })
+  assert.match(said.join('\n'), /some pods do not end.*\npods of namespace\/causeway-test cannot be deleted.*forbidden/)
 })
 
 test('only the very namespace is removed, not one that was made in its place', async () => {

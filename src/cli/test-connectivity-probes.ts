@@ -93,9 +93,10 @@ async function traceOf(agents: readonly AgentOfNode[], probe: Probe): Promise<To
   }))
 }
 
-async function sendOnce(agents: ReadonlyMap<string, AgentOfNode>, probe: Probe): Promise<Told> {
-  const { from, to, via = [] } = probe
-  const asked = [...new Set([from.node, to.node, ...via])].flatMap((node) => agents.get(node) ?? [])
+async function sendOnce(agents: ReadonlyMap<string, AgentOfNode>, probe: Probe, isAgain: boolean): Promise<Told> {
+  const { from, to, via = [], viaWhenLost = [] } = probe
+  const watching = [from.node, to.node, ...via, ...(isAgain ? viaWhenLost : [])]
+  const asked = [...new Set(watching)].flatMap((node) => agents.get(node) ?? [])
   const untold = (text: string): Told => ({ verdict: { outcome: 'untold', text } })
   if (!agents.has(from.node)) return untold(`the agent of ${from.node}, which is to send it, does not answer`)
   const endMs = performance.now() + knownMs
@@ -127,7 +128,7 @@ async function send(agents: ReadonlyMap<string, AgentOfNode>, probe: Probe, cour
   const all: Told[] = []
   let firstText: string | undefined
   for (;;) {
-    const told = await sendOnce(agents, probe)
+    const told = await sendOnce(agents, probe, all.length > 0)
     all.push(told)
     const result = judge(probe, told, all.length)
     const isSettling = performance.now() < course.readyAtMs + settledMs

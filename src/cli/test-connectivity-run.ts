@@ -2,12 +2,13 @@
 import { type AgentOfNode } from '#/api/client.ts'
 import { type ApiClient, type KubeList } from '#/cluster/client.ts'
 import { nodesPath, podsPath } from '#/cluster/paths.ts'
-import { resultOfFaults, resultOfProbes, skipped, withCauses } from '#/connectivity/results.ts'
+import { resultOfFaults, resultOfProbes, skipped, unansweredByProved, withCauses } from '#/connectivity/results.ts'
 import { scenarios } from '#/connectivity/scenarios.ts'
 import { type Selection } from '#/connectivity/selection.ts'
 import {
   type Fault,
   type Outside,
+  type Probe,
   type ProbeResult,
   type ScenarioName,
   type ScenarioResult,
@@ -33,7 +34,7 @@ import { type AgentChoice } from './access/source.ts'
 import { examine } from './doctor-examine.ts'
 import { alike, subjectOf } from './doctor-text.ts'
 import { refused, TestRefused } from './test-connectivity-namespace.ts'
-import { askAgents, gatewayOf, sendAll } from './test-connectivity-probes.ts'
+import { askAgents, gatewayOf, type Sent, sendAll } from './test-connectivity-probes.ts'
 import { awaitPods, clusterService, makeObjects } from './test-connectivity-site.ts'
 
 export type Session = {
@@ -188,15 +189,21 @@ export class ScenarioRun {
     }
   }
 
-  async #send(
-    name: ScenarioName,
-    probes: Parameters<typeof sendAll>[1],
-    agents: ReadonlyMap<string, AgentOfNode>,
-  ): Promise<void> {
+  async #send(name: ScenarioName, probes: readonly Probe[], agents: ReadonlyMap<string, AgentOfNode>): Promise<void> {
     const { signal, progress } = this.#session
     const startMs = performance.now()
     const course = { signal, broken: this.#broken, readyAtMs: this.#readyAtMs }
-    const sent = await sendAll(agents, probes, course, (done, all) => progress(name, done, all))
+    const send = async (some: readonly Probe[]): Promise<Sent[]> =>
+      sendAll(agents, some, course, (done, all) => progress(name, done, all))
+    const first = await send(probes)
+    const unanswered = new Set(unansweredByProved(first.map(({ result }) => result)))
+    const again = await send(
+      [...unanswered].map(({ probe }) => {
+        const { isGuess: _, ...proved } = probe
+        return proved
+      }),
+    )
+    const sent = [...first.filter(({ result }) => !unanswered.has(result)), ...again]
     for (const { result, packets } of sent) {
       // a node may refuse what is for itself, and what is translated fails for more reasons: both say nothing of ways
       if (result.probe.to.isPod) this.#packets.push(...packets)

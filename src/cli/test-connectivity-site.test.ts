@@ -3,7 +3,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { type ApiClient } from '#/cluster/client.ts'
 import { connect } from '#/cluster/connect.ts'
-import { namespacesPath, podsPath, podStatusPath } from '#/cluster/paths.ts'
+import { ApiError } from '#/cluster/errors.ts'
+import { namespacesPath, podsPath, podStatusPath, servicesIn } from '#/cluster/paths.ts'
 import { namespaceObject } from '#/connectivity/objects.ts'
 import { testNodes } from '#/connectivity/testing.ts'
 import { writeKubeconfig } from '#/lab/api/kubeconfig.ts'
@@ -67,8 +68,45 @@ test('pods that are ready are had with their addresses; a Service without an add
       addrs: ['10.244.0.2', 'fd10:244::2'],
     })
     const service = await clusterService(client, namespace, 'connectivity')
-    assert.deepEqual([service?.addrs, service?.port, service?.nodePort], [[], 80, undefined])
+    assert.deepEqual(service, { name: 'causeway-test/connectivity', addrs: [], port: 80 })
     assert.equal(await clusterService(client, namespace, 'none'), undefined)
+  })
+})
+
+test("a DNS server's Service has a port of each protocol, and pods on nodes", async () => {
+  await withMade(async (client) => {
+    const ports = [
+      { name: 'metrics', port: 9153 },
+      { name: 'dns', protocol: 'UDP', port: 53 },
+      { name: 'dns-tcp', protocol: 'TCP', port: 53 },
+    ]
+    const metadata = { name: 'dns', namespace }
+    await client.create(servicesIn(namespace), { apiVersion: 'v1', kind: 'Service', metadata, spec: { ports } })
+    const endpoints = ['node-2', 'node-1', 'node-2'].map((nodeName) => ({ addresses: ['10.244.0.9'], nodeName }))
+    // which a lab does not have
+    const slices = { items: [{ metadata: { name: 'dns-1' }, endpoints }] }
+    const cluster = Object.create(client, {
+      get: { value: client.get.bind(client) },
+      list: { value: async () => Promise.resolve(slices) },
+    }) as ApiClient
+    assert.deepEqual(await clusterService(cluster, namespace, 'dns'), {
+      name: 'causeway-test/dns',
+      addrs: [],
+      port: 53,
+      udpPort: 53,
+      backendNodes: ['node-2', 'node-1'],
+    })
+  })
+})
+
+test('a Service that may not be read is told with the reason, not as one that is not there', async () => {
+  await withMade(async (client) => {
+    const forbidden = new ApiError('GET', { code: 403, reason: 'Forbidden', detail: 'cannot get resource "services"' })
+    const refusing = Object.create(client, { get: { value: async () => Promise.reject(forbidden) } }) as ApiClient
+    assert.deepEqual(await clusterService(refusing, 'kube-system', 'kube-dns'), {
+      whyUnread:
+        'the Service kube-system/kube-dns cannot be read: the API refuses it (403 Forbidden): cannot get resource "services"; docs/connectivity.md has the rights that the test needs',
+    })
   })
 })
 

@@ -3,12 +3,19 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { type ApiClient } from '#/cluster/client.ts'
 import { eachOf } from '#/cluster/each-of.ts'
 import { isApiError } from '#/cluster/errors.ts'
-import { eventsPath, networkPoliciesPath, podsPath, servicePath, servicesIn } from '#/cluster/paths.ts'
+import {
+  endpointSlicesPath,
+  eventsPath,
+  networkPoliciesPath,
+  podsPath,
+  servicePath,
+  servicesIn,
+} from '#/cluster/paths.ts'
 import { podObjects, policyObject, roleOf, serviceNames, serviceObjects } from '#/connectivity/objects.ts'
 import { type EventObject, isHopeless, isReady, whyNotReady } from '#/connectivity/pod-state.ts'
-import { type Fault, type TestNode, type TestPod, type TestService } from '#/connectivity/types.ts'
+import { type Fault, type TestNode, type TestPod, type TestService, type Unread } from '#/connectivity/types.ts'
 import { fieldsOf, type KubeObject, listOf, nodeNameOf, type Pod, podAddressesOf, textOf } from '#/model/kubernetes.ts'
-import { refused } from './test-connectivity-namespace.ts'
+import { isPassing, persist, refused } from './test-connectivity-namespace.ts'
 
 const atOnce = 8
 const pollMs = 250
@@ -20,13 +27,17 @@ const accountMs = 15_000
 async function create(client: ApiClient, path: string, object: KubeObject, signal: AbortSignal): Promise<KubeObject> {
   const name = `${(object.kind ?? '').toLowerCase()}/${object.metadata.name}`
   const endMs = performance.now() + accountMs
-  for (;;) {
+  for (let isUnknown = false; ;) {
     try {
       return await client.create(path, object, { signal })
     } catch (error) {
       signal.throwIfAborted()
+      // it was made, and nobody said so
+      if (isUnknown && isApiError(error, 409))
+        return await persist(async () => client.get(`${path}/${object.metadata.name}`, { signal }), { signal })
+      isUnknown ||= isPassing(error)
       const isEarly = isApiError(error, 403) && /service ?account/i.test(error.detail) && /not found/.test(error.detail)
-      if (!isEarly || performance.now() > endMs)
+      if (!(isEarly || isPassing(error)) || performance.now() > endMs)
         throw refused(`${name} cannot be made in namespace/${object.metadata.namespace ?? ''}`, error)
       await sleep(pollMs)
     }
@@ -36,30 +47,51 @@ async function create(client: ApiClient, path: string, object: KubeObject, signa
 /** A Service as the API has it. */
 function serviceOf({ metadata: { namespace = '', name }, ...rest }: KubeObject): TestService {
   const spec = fieldsOf(fieldsOf(rest)['spec'])
-  const [port] = listOf(spec['ports']).map(fieldsOf)
+  const ports = listOf(spec['ports']).map(fieldsOf)
+  const portWith = (protocol: string, number?: unknown) =>
+    ports.find((each) => (each['protocol'] ?? 'TCP') === protocol && (number === undefined || each['port'] === number))
+  const udpPort = portWith('UDP')?.['port']
+  // of several, such as one for metrics, the one that is served by both
+  const port = portWith('TCP', udpPort)
   const several = listOf(spec['clusterIPs'])
   const addrs = (several.length > 0 ? several : [spec['clusterIP']])
     .map(textOf)
     .filter((each) => each !== '' && each !== 'None')
-  const nodePort = port?.['nodePort']
+  const [number, nodePort] = [port?.['port'], port?.['nodePort']]
   return {
     name: `${namespace}/${name}`,
     addrs,
-    port: Number(port?.['port']),
+    ...(typeof number === 'number' && { port: number }),
+    ...(typeof udpPort === 'number' && { udpPort }),
     ...(typeof nodePort === 'number' && nodePort > 0 && { nodePort }),
   }
 }
 
-/** A Service of the cluster's own; undefined where there is none, or it may not be read. */
+/** The nodes of the pods behind a Service; undefined where that may not be read. */
+async function backendNodes(client: ApiClient, namespace: string, name: string): Promise<string[] | undefined> {
+  const labelSelector = `kubernetes.io/service-name=${name}`
+  try {
+    const { items } = await client.list(endpointSlicesPath(namespace), { labelSelector })
+    const endpoints = items.flatMap((slice) => listOf(fieldsOf(slice)['endpoints'])).map(fieldsOf)
+    return [...new Set(endpoints.map((each) => textOf(each['nodeName'])).filter((node) => node !== ''))]
+  } catch {
+    return undefined
+  }
+}
+
+/** A Service of the cluster's own; undefined where there is none. */
 export async function clusterService(
   client: ApiClient,
   namespace: string,
   name: string,
-): Promise<TestService | undefined> {
+): Promise<TestService | Unread | undefined> {
   try {
-    return serviceOf(await client.get(servicePath(namespace, name)))
-  } catch {
-    return undefined
+    const service = serviceOf(await client.get(servicePath(namespace, name)))
+    const nodes = await backendNodes(client, namespace, name)
+    return { ...service, ...(nodes && { backendNodes: nodes }) }
+  } catch (error) {
+    if (isApiError(error, 404)) return undefined
+    return { whyUnread: refused(`the Service ${namespace}/${name} cannot be read`, error).message }
   }
 }
 
@@ -116,7 +148,7 @@ export async function awaitPods(
   let [lastMs, seen] = [startMs, 0]
   for (;;) {
     signal.throwIfAborted()
-    const { items } = await client.list<Pod>(podsPath(namespace), { signal })
+    const { items } = await persist(async () => client.list<Pod>(podsPath(namespace), { signal }), { signal })
     const ready = items.filter(isReady)
     const nowMs = performance.now()
     if (ready.length > seen) [lastMs, seen] = [nowMs, ready.length]

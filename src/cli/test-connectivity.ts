@@ -80,6 +80,17 @@ class ProgressLine {
   }
 }
 
+/** Whether it is written. That it cannot be, as on a full disk, hides nothing of what else is told. */
+function tryJunit(write: () => void): boolean {
+  try {
+    write()
+    return true
+  } catch (error) {
+    complain(`causeway: the file of --junit cannot be written: ${describe(error)}`)
+    return false
+  }
+}
+
 type TestValues = Values<typeof testOptions>
 
 /** What the options say. Throws UsageError for what makes no sense, before anything is asked. */
@@ -106,9 +117,7 @@ type Wish = ReturnType<typeof read> & {
   readonly junit: JunitFile | undefined
 }
 
-type Outcome = { readonly results: readonly ScenarioResult[]; readonly exitStatus: number }
-
-async function runTest(agents: readonly AgentOfNode[], unlisted: string | undefined, wish: Wish): Promise<Outcome> {
+async function runTest(agents: readonly AgentOfNode[], unlisted: string | undefined, wish: Wish): Promise<number> {
   const { selection, api, nodeCount, timeoutMs, outside, namespace, values, interruption, junit } = wish
   const { signal } = interruption
   if (unlisted !== undefined) complain(unlisted)
@@ -159,7 +168,9 @@ async function runTest(agents: readonly AgentOfNode[], unlisted: string | undefi
     signal.removeEventListener('abort', tellWait)
   }
   const ms = performance.now() - startMs
-  const exitStatus = exitStatusOf(results, isRemoved)
+  // before what is printed: a file that cannot be written makes another outcome
+  const isWritten = tryJunit(() => junit?.end(results))
+  const exitStatus = exitStatusOf(results, isRemoved && isWritten)
   if (isText) print(`\n${summaryText(results, ms)}`)
   else
     printJson(
@@ -169,7 +180,7 @@ async function runTest(agents: readonly AgentOfNode[], unlisted: string | undefi
         { ms, exitStatus },
       ),
     )
-  return { results, exitStatus }
+  return exitStatus
 }
 
 async function clean({ api, namespace, interruption }: Wish): Promise<number> {
@@ -179,15 +190,6 @@ async function clean({ api, namespace, interruption }: Wish): Promise<number> {
   return 0
 }
 
-/** That it cannot be written, as on a full disk, hides nothing of what went wrong. */
-function failJunit(junit: JunitFile | undefined, why: string): void {
-  try {
-    junit?.fail(why)
-  } catch (error) {
-    complain(`--junit: ${describe(error)}`)
-  }
-}
-
 async function run(values: TestValues): Promise<number> {
   const asked = read(values)
   using junit = values.junit === undefined ? undefined : new JunitFile(values.junit)
@@ -195,13 +197,9 @@ async function run(values: TestValues): Promise<number> {
   try {
     if (values.clean) return await clean(wish)
     if (chosenSource(values).kind === 'lab') makeTracePrograms()
-    const { results, exitStatus } = await withAgents(values, async (agents, unlisted) =>
-      runTest(agents, unlisted, wish),
-    )
-    junit?.end(results)
-    return exitStatus
+    return await withAgents(values, async (agents, unlisted) => runTest(agents, unlisted, wish))
   } catch (error) {
-    failJunit(junit, describe(error))
+    tryJunit(() => junit?.fail(describe(error)))
     if (error instanceof UsageError) throw error
     const exitStatus = error instanceof Interrupted ? error.exitStatus : unmadeStatus
     const text = describe(error)

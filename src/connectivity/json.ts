@@ -2,7 +2,7 @@
 import { summaryText } from './text.ts'
 import { type ProbeResult, type ScenarioResult } from './types.ts'
 
-function probeJson({ probe, state, outcome, text, code, remedy, tries, firstText, isByChance }: ProbeResult) {
+function probeJson({ probe, state, outcome, text, code, remedy, tries, firstText, isByChance, isOneWay }: ProbeResult) {
   const { from, to, target, family, protocol, port, expects, isOfFullSize } = probe
   return {
     from: { name: from.name, node: from.node },
@@ -20,13 +20,14 @@ function probeJson({ probe, state, outcome, text, code, remedy, tries, firstText
     tries,
     ...(firstText !== undefined && { firstText }),
     ...(isByChance && { isByChance }),
+    ...(isOneWay && { isOneWay }),
   }
 }
 
-/** `isRemoved`: nothing is left of what the test made. */
-export function exitStatusOf(results: readonly ScenarioResult[], isRemoved: boolean): 0 | 1 | 3 {
+/** `isDone`: nothing is left of what the test made, and what was asked for is written. */
+export function exitStatusOf(results: readonly ScenarioResult[], isDone: boolean): 0 | 1 | 3 {
   if (results.some(({ state }) => state === 'failed')) return 1
-  return isRemoved ? 0 : 3
+  return isDone ? 0 : 3
 }
 
 export function resultsJson(

@@ -5,7 +5,7 @@ import { clusterOf, told } from '#/doctor/testing/answers.ts'
 import { type FollowedPacket } from '#/doctor/types.ts'
 import { type Outcome, type Verdict } from '#/trace/verdict.ts'
 import { followed, isWorthAgain, judge } from './judge.ts'
-import { batchesOf, causesOf, resultOfFaults, resultOfProbes, withCauses } from './results.ts'
+import { batchesOf, causesOf, resultOfFaults, resultOfProbes, unansweredByProved, withCauses } from './results.ts'
 import { probe } from './testing.ts'
 
 const usual = { isBroken: false, isSettling: false }
@@ -19,6 +19,15 @@ test('an answer is an answer, also that nothing listens', () => {
   for (const outcome of ['refused', 'not-sent', 'lost', 'unanswered', 'answer-lost'] as const)
     assert.equal(stateOf(outcome), 'failed', outcome)
   assert.equal(stateOf('untold'), 'unknown')
+})
+
+test('a datagram that a process has taken has arrived; that it does not answer what it does not understand is told', () => {
+  const taken = judge({ ...probe, protocol: 'udp' }, { verdict: verdict('taken') }, 1)
+  assert.deepEqual([taken.state, taken.isOneWay], ['passed', true])
+  assert.match(
+    resultOfProbes('dns', [taken], 1).text,
+    /^1 of 1 packet arrived .*, 1 of them were taken by a process that does not answer$/,
+  )
 })
 
 test('what a policy denies must not arrive', () => {
@@ -36,6 +45,18 @@ test('what a policy denies must not arrive', () => {
     /did not arrive, 1 of them for another reason than a policy/,
   )
   assert.equal(stateOf('untold', {}, denied), 'unknown')
+})
+
+test('what a policy of somebody else denies is no fault of a firewall', () => {
+  const dropped = {
+    node: 'node-2',
+    place: 'drop',
+    drop: { reason: 'NETFILTER_DROP', function: 'nft_do_chain' },
+  } as const
+  const drop = dropped as unknown as NonNullable<Verdict['drop']>
+  const result = judge(probe, { verdict: verdict('lost', { kind: 'policy', remedy: 'let it pass', drop }) }, 1)
+  assert.deepEqual([result.state, result.code, result.remedy], ['failed', undefined, 'let it pass'])
+  assert.equal(judge(probe, { verdict: verdict('lost', { drop }) }, 1).code, 'CW7001')
 })
 
 test('one of full size passes only if it was sent and answered', () => {
@@ -80,6 +101,15 @@ test('that a guessed router does not answer shows nothing; that packets do not c
   assert.equal(resultOfProbes('outside', [silent, stuck], 1).state, 'failed')
   const asked = judge({ ...probe, to: guess.to }, { verdict: verdict('lost', left) }, 1)
   assert.equal(asked.state, 'failed')
+})
+
+test('a guessed router that answers some packets has lost the others', () => {
+  const guess = { ...probe, to: { name: '172.30.1.1', node: '', isPod: false }, isGuess: true } as const
+  const good = judge(guess, { verdict: verdict('answered') }, 1)
+  const silent = judge(guess, { verdict: verdict('lost', left) }, 1)
+  const elsewhere = judge({ ...guess, to: { ...guess.to, name: '172.30.2.1' } }, { verdict: verdict('lost', left) }, 1)
+  assert.deepEqual(unansweredByProved([good, silent, elsewhere]), [silent])
+  assert.deepEqual(unansweredByProved([silent, elsewhere]), [])
 })
 
 test('a scenario passes only if all of it did what it should', () => {

@@ -15,7 +15,7 @@ export type Told = {
 
 const arrivedOutcomes = new Set<Verdict['outcome']>(['answered', 'closed'])
 
-type Judgement = Pick<ProbeResult, 'state' | 'text' | 'isByChance'>
+type Judgement = Pick<ProbeResult, 'state' | 'text' | 'isByChance' | 'isOneWay'>
 
 function judgeDenial({ outcome, text, kind }: Verdict): Judgement {
   if (outcome === 'untold') return { state: 'unknown', text }
@@ -30,6 +30,7 @@ function judgeDenial({ outcome, text, kind }: Verdict): Judgement {
 function judgeArrival({ isOfFullSize, isGuess }: Probe, { verdict, fullBytes }: Told): Judgement {
   const { outcome, text } = verdict
   if (outcome === 'untold') return { state: 'unknown', text }
+  if (outcome === 'taken') return { state: 'passed', text, isOneWay: true }
   if (arrivedOutcomes.has(outcome)) {
     if (isOfFullSize !== true) return { state: 'passed', text }
     if (fullBytes !== undefined) return { state: 'passed', text: `${fullBytes} bytes: ${text}` }

@@ -32,9 +32,18 @@ export function namespaceObject(name: string, annotations: Readonly<Record<strin
   return { apiVersion: 'v1', kind: 'Namespace', metadata: { name, labels: ownLabels, annotations } }
 }
 
-/** Listens at the port with whatever there is in the image; an image that has nothing for that refuses connections, which is an answer. */
+/** Answers TCP and UDP in both families. Not what comes from the same port: two of its kind would answer each other forever. */
+const listener = `require("http").createServer((_, answer) => answer.end(process.env.HOSTNAME + "\\n")).listen(${podPort})
+for (const type of ["udp4", "udp6"]) {
+  const socket = require("dgram").createSocket({ type, ipv6Only: type === "udp6" })
+  socket.on("error", () => {})
+  socket.on("message", (text, { port, address }) => port === ${podPort} || socket.send(text, port, address))
+  socket.bind(${podPort})
+}`
+
+/** Listens at the port with whatever there is in the image; an image that has nothing for that refuses what comes, which is an answer. */
 const listen = `for node in node /causeway/node_modules/.bin/node; do
-  command -v "$node" >/dev/null 2>&1 && exec "$node" -e 'require("http").createServer((_, answer) => answer.end(process.env.HOSTNAME + "\\n")).listen(${podPort})'
+  command -v "$node" >/dev/null 2>&1 && exec "$node" -e '${listener}'
 done
 [ -x /agnhost ] && exec /agnhost netexec --http-port=${podPort} --udp-port=-1
 exec sleep 86400`

@@ -9,6 +9,15 @@ import { type Fault, type ProbeResult, type ScenarioName, type ScenarioResult } 
 
 const isBad = ({ state, probe }: ProbeResult): boolean => state === 'failed' || (state === 'unknown' && !probe.isGuess)
 
+/**
+ * Packets to a router that was guessed, which it did not answer, while it answered others: it does answer echoes, and that these are not answered shows
+ * that they are lost.
+ */
+export function unansweredByProved(results: readonly ProbeResult[]): ProbeResult[] {
+  const answering = new Set(results.filter(({ state }) => state === 'passed').map(({ probe }) => probe.to.name))
+  return results.filter(({ state, probe }) => state === 'unknown' && probe.isGuess && answering.has(probe.to.name))
+}
+
 /** Of packets. Where it was guessed who may answer, and nobody does, nothing is shown. */
 export function resultOfProbes(name: ScenarioName, probes: readonly ProbeResult[], ms: number): ScenarioResult {
   const told = probes.filter((each) => isBad(each) || each.state === 'passed')

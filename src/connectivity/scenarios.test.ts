@@ -25,16 +25,16 @@ const short = (text: string): string => text.replace('causeway-test/', '')
 const line = ({ from, to, target, family, protocol, port }: Probe): string =>
   `${short(from.name)} ${target ?? short(to.name)} ${family} ${protocol}${port === undefined ? '' : ` ${port}`}`
 
-test('pods of two nodes send to each other, in both families, echoes and TCP', () => {
+test('pods of two nodes send to each other, in both families, TCP and UDP', () => {
   assert.deepEqual(probesOf('pod-to-pod', testSite(2)).map(line), [
-    'client-1 server-2 4 icmp',
     'client-1 server-2 4 tcp 8080',
-    'client-1 server-2 6 icmp',
+    'client-1 server-2 4 udp 8080',
     'client-1 server-2 6 tcp 8080',
-    'client-2 server-1 4 icmp',
+    'client-1 server-2 6 udp 8080',
     'client-2 server-1 4 tcp 8080',
-    'client-2 server-1 6 icmp',
+    'client-2 server-1 4 udp 8080',
     'client-2 server-1 6 tcp 8080',
+    'client-2 server-1 6 udp 8080',
   ])
   assert.ok(probesOf('mtu', testSite(2)).every(({ isOfFullSize, protocol }) => isOfFullSize && protocol === 'icmp'))
 })
@@ -96,6 +96,21 @@ test('Services: cluster IPs from pods and nodes, and ports of nodes; those who m
   // a pod to its own node and to the next one, a node to the next one, in both families
   assert.equal(ports.length, 5 * 3 * 2)
   assert.equal(line(ports[0]!), 'client-1 172.30.1.11 4 tcp 30001')
+})
+
+test('DNS is asked by TCP and UDP; the nodes of its pods watch when there is no answer', () => {
+  const dns = { name: 'kube-system/kube-dns', addrs: ['10.96.0.10'], port: 53, udpPort: 53, backendNodes: ['node-2'] }
+  const probes = probesOf('dns', testSite(2, { dns }))
+  assert.deepEqual(probes.map(line), [
+    'client-1 10.96.0.10 4 tcp 53',
+    'client-1 10.96.0.10 4 udp 53',
+    'client-2 10.96.0.10 4 tcp 53',
+    'client-2 10.96.0.10 4 udp 53',
+  ])
+  assert.ok(probes.every(({ via, viaWhenLost }) => via === undefined && viaWhenLost?.[0] === 'node-2'))
+  const { port: _, ...withoutTcp } = dns
+  assert.equal(probesOf('dns', testSite(2, { dns: withoutTcp })).length, 2)
+  assert.match(whyNot('dns', testSite(2, { dns: { whyUnread: 'the API refuses it' } })), /the API refuses it/)
 })
 
 test('what there is not is skipped, with the reason', () => {

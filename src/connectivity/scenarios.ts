@@ -12,12 +12,16 @@ import {
   type TestNode,
   type TestPod,
   type TestService,
+  type Unread,
 } from './types.ts'
 import { ring, waysBetween } from './ways.ts'
 
 const both = ['icmp', 'tcp'] as const
+/** Echoes between the same pods are those of mtu: a small one comes before each of full size. */
+const tcpAndUdp = ['tcp', 'udp'] as const
 /** What a NetworkPolicy means for ICMP is not defined. */
 const tcp = ['tcp'] as const
+const udp = ['udp'] as const
 
 const familiesOf = (addrs: readonly string[]): Family[] =>
   families.filter((family) => addrs.some((addr) => Addr.tryParse(addr)?.family === family))
@@ -36,7 +40,9 @@ const nodeEnd = ({ name, addrs }: TestNode): End => ({
   target: (family) => addrOf(addrs, family),
 })
 
-type Wish = Pick<Probe, 'isOfFullSize' | 'via' | 'port' | 'isGuess'> & { readonly expects?: Probe['expects'] }
+type Wish = Pick<Probe, 'isOfFullSize' | 'via' | 'viaWhenLost' | 'port' | 'isGuess'> & {
+  readonly expects?: Probe['expects']
+}
 
 function packets(from: End, to: End, protocols: readonly Protocol[], wish: Wish = {}): Probe[] {
   const { expects = 'arrival', port = podPort, ...rest } = wish
@@ -50,7 +56,7 @@ function packets(from: End, to: End, protocols: readonly Protocol[], wish: Wish 
         ...(to.target !== undefined && { target: to.target(family) }),
         family,
         protocol,
-        ...(protocol === 'tcp' && { port }),
+        ...(protocol !== 'icmp' && { port }),
         expects,
         ...rest,
       })),
@@ -106,17 +112,25 @@ const noAddress = ({ name }: TestService): Plan => ({
   skip: `the Service ${name} has no cluster IP: nothing in this cluster gives it one`,
 })
 
+const portOf = ({ port }: TestService): Wish => (port === undefined ? {} : { port })
+
 /** The nodes of the pods behind the Service. */
 const backendNodes = ({ nodes }: Site): string[] => nodes.slice(0, mostBackends).map(({ name }) => name)
 
 /** From each client to a Service of the cluster's own. */
-function ofCluster(own: TestService | undefined, name: string, site: Site): Plan {
+function ofCluster(own: TestService | Unread | undefined, name: string, site: Site): Plan {
   if (own === undefined) return { skip: `there is no Service ${name}` }
+  if ('whyUnread' in own) return { skip: own.whyUnread }
   if (own.addrs.length === 0) return noAddress(own)
   const to = serviceEnd(own)
-  const { port } = own
+  const { port, udpPort, backendNodes: viaWhenLost = site.nodes.map(({ name: node }) => node) } = own
+  const wish = { viaWhenLost }
+  const from = ends(...placesOf(site).map(({ client }) => client))
   return planOf(
-    placesOf(site).flatMap(({ client }) => ends(client).flatMap((from) => packets(from, to, tcp, { port }))),
+    from.flatMap((each) => [
+      ...(port === undefined ? [] : packets(each, to, tcp, { ...wish, port })),
+      ...(udpPort === undefined ? [] : packets(each, to, udp, { ...wish, port: udpPort })),
+    ]),
     noPods,
   )
 }
@@ -125,7 +139,7 @@ function service(site: Site): Plan {
   if (site.service === undefined) return { skip: 'the Service could not be made' }
   if (site.service.addrs.length === 0) return noAddress(site.service)
   const to = serviceEnd(site.service)
-  const wish = { port: site.service.port, via: backendNodes(site) }
+  const wish = { ...portOf(site.service), via: backendNodes(site) }
   const from = placesOf(site).flatMap(({ node, client }) => [...ends(client), nodeEnd(node)])
   return planOf(
     from.flatMap((each) => packets(each, to, tcp, wish)),
@@ -138,7 +152,7 @@ function hairpin(site: Site): Plan {
   if (site.hairpin.addrs.length === 0) return noAddress(site.hairpin)
   const [client] = ends(placesOf(site)[0]?.client)
   if (client === undefined) return { skip: 'the pod behind it is not ready' }
-  const wish = { port: site.hairpin.port, via: [client.end.node] }
+  const wish = { ...portOf(site.hairpin), via: [client.end.node] }
   return { probes: packets(client, serviceEnd(site.hairpin), tcp, wish) }
 }
 
@@ -197,8 +211,8 @@ export const scenarios: readonly Scenario[] = [
   { name: 'pods-start', summary: 'pods on each node become ready, with an address of each family' },
   {
     name: 'pod-to-pod',
-    summary: 'echo and TCP between pods of different nodes',
-    plan: (site) => ofWays(site, (from, to) => between([[from.client, to.server]], both)),
+    summary: 'TCP and UDP between pods of different nodes',
+    plan: (site) => ofWays(site, (from, to) => between([[from.client, to.server]], tcpAndUdp)),
   },
   {
     name: 'same-node',
@@ -214,7 +228,7 @@ export const scenarios: readonly Scenario[] = [
   },
   {
     name: 'mtu',
-    summary: 'an echo of full size between pods of different nodes, not to be fragmented',
+    summary: 'a small echo and one of full size between pods of different nodes, not to be fragmented',
     plan: (site) => ofWays(site, (from, to) => between([[from.client, to.server]], ['icmp'], { isOfFullSize: true })),
   },
   {
@@ -264,7 +278,7 @@ export const scenarios: readonly Scenario[] = [
   },
   {
     name: 'dns',
-    summary: "TCP from pods to the cluster's DNS",
+    summary: "TCP and UDP from pods to the cluster's DNS",
     plan: (site) => ofCluster(site.dns, 'kube-system/kube-dns', site),
   },
   { name: 'outside', summary: 'from pods to an address outside of the cluster (--outside)', plan: outside },

@@ -16,10 +16,12 @@ function endText({ name, node, isPod }: PacketEnd): string {
   return name
 }
 
+const protocolWords = { icmp: 'an echo', tcp: 'TCP', udp: 'UDP' } as const
+
 /** "TCP over IPv4 from pod causeway-test/client-1 on node-1 to …" */
 export function probeText({ from, to, target, family, protocol, port, isOfFullSize }: Probe): string {
-  const what = protocol === 'icmp' ? (isOfFullSize ? 'an echo of full size' : 'an echo') : 'TCP'
-  const at = protocol === 'tcp' ? ` port ${port}` : ''
+  const what = isOfFullSize ? 'an echo of full size' : protocolWords[protocol]
+  const at = protocol === 'icmp' ? '' : ` port ${port}`
   const address = !to.isPod && target !== undefined && target !== to.name ? ` (${target})` : ''
   return `${what} over IPv${family} from ${endText(from)} to ${endText(to)}${address}${at}`
 }
@@ -118,13 +120,16 @@ export function summaryText(results: readonly ScenarioResult[], ms: number): str
 /** How many of the packets of a scenario did what they should. */
 export function probesText(probes: readonly ProbeResult[]): string {
   const good = probes.filter(({ state }) => state === 'passed')
-  const again = good.filter(({ tries }) => tries > 1).length
+  // one that is taken is sent again only to see who takes it
+  const again = good.filter(({ tries, isOneWay }) => tries > 1 && isOneWay !== true).length
   const isDenial = probes.every(({ probe }) => probe.expects === 'denial')
   const what = isDenial ? 'did not arrive' : 'arrived and were answered'
+  const oneWay = good.filter((each) => each.isOneWay).length
   const byChance = good.filter((each) => each.isByChance).length
   return [
     `${good.length} of ${plural(probes.length, 'packet')} ${what}`,
     ...(again === 0 ? [] : [`${again} of them only when sent again`]),
+    ...(oneWay === 0 ? [] : [`${oneWay} of them were taken by a process that does not answer`]),
     ...(byChance === 0 ? [] : [`${byChance} of them for another reason than a policy`]),
   ].join(', ')
 }

@@ -22,9 +22,16 @@ export type TestService = {
   readonly name: string
   /** Its cluster IPs; none where nothing in the cluster gives Services addresses. */
   readonly addrs: readonly string[]
-  readonly port: number
+  /** Of TCP; absent where it has none. */
+  readonly port?: number
+  readonly udpPort?: number
   readonly nodePort?: number
+  /** The nodes of the pods behind it; absent: they are not known. */
+  readonly backendNodes?: readonly string[]
 }
+
+/** Whether it is there is not known: why it could not be read. */
+export type Unread = { readonly whyUnread: string }
 
 /** An end outside of the cluster. */
 export type Outside = {
@@ -42,14 +49,14 @@ export type Site = {
   readonly service?: TestService
   /** Of one client alone. */
   readonly hairpin?: TestService
-  readonly kubernetes?: TestService
-  readonly dns?: TestService
+  readonly kubernetes?: TestService | Unread
+  readonly dns?: TestService | Unread
   readonly outside: readonly Outside[]
   /** Nodes whose network is another one's, which Causeway only observes: that one's policies are not known. */
   readonly observed: readonly string[]
 }
 
-export type Protocol = 'icmp' | 'tcp'
+export type Protocol = 'icmp' | 'tcp' | 'udp'
 
 /** One packet that is to be sent. */
 export type Probe = {
@@ -66,6 +73,8 @@ export type Probe = {
   readonly expects: 'arrival' | 'denial'
   /** Nodes that may have it besides those of the two ends, since its destination is translated. */
   readonly via?: readonly string[]
+  /** Nodes that may have it too, and are asked only when it is sent again: mostly it is answered, and they would have much to watch. */
+  readonly viaWhenLost?: readonly string[]
   /** That it is not answered says nothing. */
   readonly isGuess?: true
 }
@@ -83,6 +92,8 @@ export type ProbeResult = {
   readonly tries: number
   /** It did not arrive, as it should not, but not because somebody denied it. */
   readonly isByChance?: true
+  /** A process has it, and does not answer what it does not understand: of the way back nothing is shown. */
+  readonly isOneWay?: true
   /** What became of it when it was sent first, where it was sent again. */
   readonly firstText?: string
 }

@@ -31,8 +31,9 @@ function endText({ name, node, isPod }: PacketEnd): string {
   return name === node ? node : `${name}, the gateway of pods of ${node}`
 }
 
-const protocolText = ({ protocol, family }: FollowedPacket): string =>
-  `${protocol === 'icmp' ? 'an ICMP echo' : 'the SYN of a TCP connection'} over IPv${family}`
+const protocolWords = { icmp: 'an ICMP echo', tcp: 'the SYN of a TCP connection', udp: 'a UDP datagram' } as const
+
+const protocolText = ({ protocol, family }: FollowedPacket): string => `${protocolWords[protocol]} over IPv${family}`
 
 /** "an ICMP echo over IPv4 from pod default/web-1 on node-1 to …" */
 export function packetText(packet: FollowedPacket): string {

@@ -41,7 +41,7 @@ export type PlannedPacket = {
   readonly from: PacketEnd
   readonly to: PacketEnd
   readonly family: Family
-  readonly protocol: 'icmp' | 'tcp'
+  readonly protocol: 'icmp' | 'tcp' | 'udp'
 }
 
 /** A packet that was followed for this diagnosis. */

@@ -48,7 +48,7 @@ export type DoctorReport = {
     readonly from: { readonly name: string; readonly node: string }
     readonly to: { readonly name: string; readonly node: string }
     readonly family: 4 | 6
-    readonly protocol: 'icmp' | 'tcp'
+    readonly protocol: 'icmp' | 'tcp' | 'udp'
     readonly isAnswered: boolean
     readonly outcome: string
     readonly text: string

@@ -2,13 +2,19 @@
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { causeway, eventually, must, run, type Run, TestLab } from './harness.ts'
 
-type Packet = { readonly state: string; readonly family: number; readonly code?: string; readonly text: string }
+type Packet = {
+  readonly state: string
+  readonly family: number
+  readonly protocol: string
+  readonly code?: string
+  readonly text: string
+}
 type Scenario = {
   readonly name: string
   readonly state: string
@@ -53,6 +59,7 @@ test('the connectivity test of a lab: passes, names causes, and leaves nothing',
   const folder = mkdtempSync(join(tmpdir(), 'causeway-connectivity-'))
   t.after(() => rmSync(folder, { recursive: true }))
   const junit = join(folder, 'junit.xml')
+  const nft = (node: string, text: string): string => must('ip', 'netns', 'exec', `cw-${lab.name}-${node}`, 'nft', text)
 
   await t.test('a healthy lab passes, in both families; what a lab has not is skipped with the reason', () => {
     const result = connectivity(lab, '--json', '--junit', junit)
@@ -113,6 +120,72 @@ test('the connectivity test of a lab: passes, names causes, and leaves nothing',
     assertNothingLeft(lab)
   })
 
+  await t.test('a full disk for JUnit leaves one document of JSON, and another exit status', () => {
+    const result = connectivity(lab, '--json', '--only', 'same-node', '--nodes', '1', '--junit', '/dev/full')
+    assert.equal(scenario(jsonOf(result), 'same-node').state, 'passed')
+    assert.equal(result.status, 3)
+    assert.match(result.stderr, /the file of --junit cannot be written: ENOSPC/)
+  })
+
+  await t.test('a firewall that drops UDP alone is found by pods', () => {
+    nft(
+      'node-2',
+      'add table inet host-firewall; add chain inet host-firewall forward { type filter hook forward priority 0; }; add rule inet host-firewall forward meta l4proto udp drop',
+    )
+    const result = connectivity(lab, '--only', 'pod-to-pod,mtu', '--json')
+    nft('node-2', 'delete table inet host-firewall')
+    const told = jsonOf(result)
+    assert.equal(result.status, 1, result.stdout)
+    assert.equal(scenario(told, 'mtu').state, 'passed')
+    const bad = scenario(told, 'pod-to-pod').packets.filter(({ state }) => state !== 'passed')
+    assert.deepEqual([...new Set(bad.map(({ protocol, code }) => `${protocol} ${code}`))], ['udp CW7001'])
+  })
+
+  await t.test(
+    'DNS by UDP: a server that does not answer has had it; none where its datagrams are dropped',
+    async () => {
+      const pod = lab.kubectl('get', 'pods', '-o', 'jsonpath={.items[?(@.spec.nodeName=="node-2")].metadata.name}')
+      const addr = lab.kubectl('get', 'pod', pod, '-o', 'jsonpath={.status.podIP}')
+      const service = {
+        apiVersion: 'v1',
+        kind: 'Service',
+        metadata: { name: 'kube-dns', namespace: 'kube-system' },
+        spec: { clusterIP: '10.96.0.10', clusterIPs: ['10.96.0.10'], ports: [{ protocol: 'UDP', port: 53 }] },
+      }
+      const file = join(folder, 'service.json')
+      writeFileSync(file, JSON.stringify(service))
+      lab.kubectl('create', '--validate=false', '-f', file)
+      for (const node of ['node-1', 'node-2'])
+        nft(
+          node,
+          `add table ip proxy; add chain ip proxy services { type nat hook prerouting priority dstnat; }; add rule ip proxy services ip daddr 10.96.0.10 udp dport 53 dnat to ${addr}:53`,
+        )
+      const sink = `require('dgram').createSocket('udp4').bind(53, () => console.log('listening'))`
+      const server = spawn('ip', ['netns', 'exec', `cw-${lab.name}-pod-default-${pod}`, process.execPath, '-e', sink])
+      t.after(() => server.kill())
+      await once(server.stdout, 'data')
+      const healthy = connectivity(lab, '--only', 'dns', '--json')
+      assert.equal(healthy.status, 0, healthy.stdout)
+      assert.match(
+        scenario(jsonOf(healthy), 'dns').text,
+        /^2 of 2 packets arrived and were answered, 2 of them were taken by a process/,
+      )
+      nft(
+        'node-2',
+        'add chain ip proxy forward { type filter hook forward priority 0; }; add rule ip proxy forward udp dport 53 drop',
+      )
+      const broken = connectivity(lab, '--only', 'dns', '--json')
+      assert.equal(broken.status, 1, broken.stdout)
+      const [across, ...others] = scenario(jsonOf(broken), 'dns').packets
+      assert.deepEqual([across?.state, across?.code], ['failed', 'CW7001'])
+      // on the node itself the rule sees it only where the bridge hands it frames
+      assert.equal(others.length, 1)
+      for (const node of ['node-1', 'node-2']) nft(node, 'delete table ip proxy')
+      lab.kubectl('delete', 'service', '-n', 'kube-system', 'kube-dns')
+      assertNothingLeft(lab)
+    },
+  )
+
   await t.test('Ctrl-C ends it and leaves nothing; meanwhile no other one begins', async () => {
     const child = await startTest(lab)
     const second = connectivity(lab)
@@ -121,6 +194,14 @@ test('the connectivity test of a lab: passes, names causes, and leaves nothing',
     child.kill('SIGINT')
     const [status] = (await once(child, 'exit')) as [number]
     assert.equal(status, 130)
+    assertNothingLeft(lab)
+  })
+
+  await t.test('so does a terminal that is closed', async () => {
+    const child = await startTest(lab)
+    child.kill('SIGHUP')
+    const [status] = (await once(child, 'exit')) as [number]
+    assert.equal(status, 129)
     assertNothingLeft(lab)
   })
 

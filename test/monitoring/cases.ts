@@ -27,6 +27,8 @@ const problemOf = (
     `code="${code}", object="${object}", about="${about}", readiness="${readiness}"`,
   )
 const way = 'peer_node="b", path="pod", family="ipv4", size="small"'
+const stateOf = (node: string, state: string): string =>
+  metric('causeway_probe_way', node, `peer_node="b", path="pod", family="ipv4", state="${state}"`)
 const sent = metric('causeway_probe_sent_total', 'a', way)
 const lost = metric('causeway_probe_lost_total', 'a', way)
 const addressesOf = (family: string, cidr: string, state: string): string =>
@@ -122,6 +124,7 @@ export const cases: readonly Case[] = [
       [session('b', 'tor-2')]: '1 1 1 stale '.repeat(20),
       [metric('causeway_bgp_session_flaps_total', 'b', 'peer="tor-1"')]: '1 2 3 stale 4 5 6 stale '.repeat(10),
       [sent.replaceAll('"a', '"b')]: '0 30 60 stale 120 150 180 stale 240 270 300 stale 360 390 420 stale '.repeat(5),
+      [stateOf('b', 'lossy')]: '1 1 1 stale '.repeat(20),
       [lost.replaceAll('"a', '"b')]: '0 9 18 stale 36 45 54 stale 72 81 90 stale 108 117 126 stale '.repeat(5),
       [addressesOf('ipv4', '10.1.0.0/24', 'used').replaceAll('"a', '"b')]: '250 250 250 stale '.repeat(20),
       [addressesOf('ipv4', '10.1.0.0/24', 'free').replaceAll('"a', '"b')]: '2 2 2 stale '.repeat(20),
@@ -262,17 +265,30 @@ export const cases: readonly Case[] = [
   },
   {
     name: 'a way that loses one packet in ten',
-    series: { ...alive, [sent]: '0+30x80', [lost]: '0+3x80' },
+    series: { ...alive, [sent]: '0+30x80', [lost]: '0+3x80', [stateOf('a', 'lossy')]: '1x80' },
     fires: [
       [10, {}],
       [12, { CausewayLossyWay: 1 }],
     ],
   },
   {
+    name: 'a firewall that limits echo requests alone: connections are answered, so the way is ok',
+    series: {
+      ...alive,
+      [sent]: '0+30x80',
+      [lost]: '0+3x80',
+      [stateOf('a', 'ok')]: '1x80',
+      [stateOf('a', 'lossy').replace('"b"', '"c"')]: '1x80',
+    },
+    fires: [20, 30].map((minute) => [minute, {}] as const),
+  },
+  {
     name: 'a link that is down every other half minute',
     series: {
       ...alive,
       [sent]: '0+30x80',
+      [stateOf('a', 'ok')]: '1 stale '.repeat(20),
+      [stateOf('a', 'broken')]: '_ 1 stale _ '.repeat(10),
       [lost]:
         '0 30 30 60 60 90 90 120 120 150 150 180 180 210 210 240 240 270 270 300 300 330 330 360 360 390 390 420 420',
     },
@@ -282,6 +298,9 @@ export const cases: readonly Case[] = [
     name: 'one break of three minutes, of four, of twenty: told as a break while it lasts, and as no loss afterwards',
     series: {
       ...alive,
+      ...Object.fromEntries(
+        ['b', 'c', 'd'].map((peer) => [stateOf('a', 'broken').replace('"b"', `"${peer}"`), '_x10 1x40 stale']),
+      ),
       [sent]: '0+30x200',
       [lost]: '0x10 0+30x6 180x80',
       [sent.replace('"b"', '"c"')]: '0+30x200',
@@ -295,6 +314,8 @@ export const cases: readonly Case[] = [
     name: 'counters that begin anew with the agent, and a partner that is gone in the midst of loss',
     series: {
       ...alive,
+      [stateOf('a', 'lossy')]: '1x80',
+      [stateOf('a', 'lossy').replace('"b"', '"c"')]: '1x20 stale _x60',
       [sent]: '0+30x20 0+30x60',
       [lost]: '20x20 0x60',
       [sent.replace('"b"', '"c"')]: '0+30x20 stale _x60',

@@ -66,6 +66,25 @@ export function withFile<T>(name: string, text: string, work: (file: string) => 
   }
 }
 
+/** Asks each expression in the sixth minute of these series; fails where it is not answered with this one number, or, with undefined, with none. */
+export function ask(series: Series, answers: Readonly<Record<string, number | undefined>>): void {
+  const questions = {
+    evaluation_interval: '30s',
+    tests: [
+      {
+        interval: '30s',
+        input_series: Object.entries(series).map(([each, values]) => ({ series: each, values })),
+        promql_expr_test: Object.entries(answers).map(([expr, value]) => ({
+          expr,
+          eval_time: '5m',
+          exp_samples: value === undefined ? [] : [{ labels: '{}', value }],
+        })),
+      },
+    ],
+  }
+  withFile('questions.yaml', JSON.stringify(questions), (file) => promtool('test', 'rules', file))
+}
+
 /** Plays values against the rules; fails with what promtool says. */
 export function play(cases: readonly Case[]): void {
   const rules = { rule_files: [monitoringFile('alerts.yaml')], evaluation_interval: '30s', tests: cases.map(testOf) }

@@ -274,7 +274,7 @@ RULES`)
     await world.send({ protocol: 'udp', cookie })
     const count = seen.length
     const sent = seen[0]!.bytes.toHex()
-    assert.ok(sent.endsWith(cookie))
+    assert.ok(sent.endsWith(`${cookie}00000000`))
     await world.send({ protocol: 'udp', frame: Uint8Array.fromHex(sent.replace(cookie, 'f1f2f3f4f5f6f7f9')) })
     assert.equal(seen.length, count)
     await world.send({ protocol: 'udp', frame: Uint8Array.fromHex(sent) })

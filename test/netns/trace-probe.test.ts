@@ -76,7 +76,7 @@ print(data.hex(), flush=True)`,
       server.stdout.on('data', (data: Buffer) => (told += String(data)))
       await eventually(() => far.sh('ss -uln').includes('7777'), 'a socket')
       send({ ...both, protocol: 'udp', sourcePort: 40_000, port: 7777, cookie })
-      await eventually(() => told.trim() === '0102030405060708', 'the datagram')
+      await eventually(() => told.trim() === '010203040506070800000000', 'the datagram')
       // the answer is taken, and not refused
       await sleep(50)
       assert.equal(seen(`refusal${family}`), 0)

@@ -74,6 +74,12 @@ test('a probe is a packet of its kind, of the size that was asked for, with righ
   )
 })
 
+test('a datagram has the length of the header of a DNS message, unless another one was asked for', () => {
+  const [src, dst] = [Addr.parse('10.0.0.1'), Addr.parse('10.0.0.2')]
+  const datagram = { src, dst, isWhole: false, protocol: 'udp', sourcePort: 40_000, port: 53 } as const
+  assert.equal(encodeProbe({ ...datagram, cookie: new Uint8Array(8) }, 1).length, 20 + 8 + 12)
+})
+
 test('a size that no such packet has is refused', () => {
   const [src, dst] = [Addr.parse('10.0.0.1'), Addr.parse('10.0.0.2')]
   const ping = { src, dst, isWhole: true, protocol: 'icmp' as const, id: 1, seq: 1, cookie: new Uint8Array(8) }

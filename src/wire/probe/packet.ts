@@ -12,7 +12,7 @@ export const cookieBytes = 8
 export type ProbePacket = {
   readonly src: Addr
   readonly dst: Addr
-  /** Of the whole IP packet. Without it, 64 bytes of ICMP as of ping(8), or the shortest of the others. */
+  /** Of the whole IP packet. Without it, 64 bytes of ICMP as of ping(8), 12 bytes in UDP, and the shortest of TCP. */
   readonly sizeBytes?: number
   /** No router may cut the packet into fragments: always so with IPv6. */
   readonly isWhole: boolean
@@ -33,6 +33,8 @@ const echoHeaderBytes = 8
 /** As ping(8) sends. */
 const echoPayloadBytes = 56
 const udpHeaderBytes = 8
+/** The header of a DNS message (RFC 1035 section 4.1.1): servers drop what is shorter, and answer a query that ends there with an error. */
+const udpPayloadBytes = 12
 const tcpHeaderBytes = 20
 const tcpOptionsBytes = 8
 const hops = 64
@@ -127,12 +129,20 @@ function ipHeader({ src, dst, protocol, isWhole }: ProbePacket, into: Uint8Array
   into.set(dst.toBytes(), 24)
 }
 
+function usualBytes(protocol: TraceProtocol, family: Addr['family']): number {
+  const usual = {
+    icmp: echoHeaderBytes + echoPayloadBytes,
+    udp: udpHeaderBytes + udpPayloadBytes,
+    tcp: tcpHeaderBytes + tcpOptionsBytes,
+  }
+  return ipHeaderBytes[family] + usual[protocol]
+}
+
 /** `packetId` identifies an IPv4 packet among others of the same ends. Throws RangeError for a size that such a packet cannot have. */
 export function encodeProbe(packet: ProbePacket, packetId: number): Uint8Array {
   const { family } = packet.src
   const { least, most } = sizesOf(packet.protocol, family)
-  const usual = packet.protocol === 'icmp' ? ipHeaderBytes[family] + echoHeaderBytes + echoPayloadBytes : least
-  const { sizeBytes = usual } = packet
+  const { sizeBytes = usualBytes(packet.protocol, family) } = packet
   if (sizeBytes < least || sizeBytes > most) throw new RangeError(`a packet of ${sizeBytes} bytes`)
   const bytes = new Uint8Array(sizeBytes)
   const payload = bytes.subarray(ipHeaderBytes[family])
