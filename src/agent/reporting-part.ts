@@ -319,7 +319,7 @@ export class ReportingPart implements AsyncDisposable {
   }
 
   #traceSources(): TraceSources {
-    const { pods } = this.#deps
+    const { pods, cluster } = this.#deps
     const { view, state } = this.#policy.sources
     return {
       nodeName: this.#config.nodeName,
@@ -330,6 +330,7 @@ export class ReportingPart implements AsyncDisposable {
           ? `the agent does not know the cluster yet${why === undefined ? '' : `: ${why}`}`
           : undefined
       },
+      isCutOff: () => cluster.apiStatus.phase === 'backoff',
       cidrs: () => nodeCIDRs(cidrDepsOf(this.#config.nodeName, this.#deps)),
       endpoints: () => pods.endpoints,
       netnsOf: (endpoint) => pods.netnsOf(endpoint),

@@ -176,6 +176,8 @@ export class ObservingAgent implements AsyncDisposable {
       nodeName: this.#config.nodeName,
       view: this.#cluster.view,
       unknown: () => this.#unknown,
+      // it finds pods by what the API says
+      isCutOff: () => false,
       cidrs: () => nodeCIDRs(this.#cidrDeps),
       endpoints: () => found.pods,
       netnsOf: (pod) => found.netnsOf(pod),

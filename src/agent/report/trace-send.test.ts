@@ -6,11 +6,17 @@ import { sceneCluster } from './testing/policy-scene.ts'
 import { TraceSend, type TracedPod } from './trace-send.ts'
 
 /** The agent of node-1. */
-async function endsTold(endpoints: readonly Pick<TracedPod, 'pod' | 'addrs'>[], from: string, to: string) {
+async function endsTold(
+  endpoints: readonly Pick<TracedPod, 'pod' | 'addrs'>[],
+  from: string,
+  to: string,
+  isCutOff = true,
+) {
   using traces = new TraceSend({
     nodeName: 'node-1',
     view: viewOf(sceneCluster()),
     unknown: () => undefined,
+    isCutOff: () => isCutOff,
     cidrs: () => [],
     endpoints: () => endpoints as TracedPod[],
     netnsOf: () => undefined,
@@ -32,4 +38,7 @@ test('pods of the own node are known as they were added, though the API tells no
   // what is left of a pod that is on another node now says nothing of that one
   assert.match(JSON.stringify(await from('db/pg-0', '10.244.1.79')), /10\.244\.2\.7/)
   assert.equal((await endsTold([], 'shop/new', 'db/pg-0')).status, 404)
+  // a pod that the API does not have any more, while it tells everything, is one that somebody forgot to delete
+  const forgotten = [{ pod: 'shop/old', addrs: addrs('10.244.1.80') }]
+  assert.equal((await endsTold(forgotten, 'shop/old', 'db/pg-0', false)).status, 404)
 })

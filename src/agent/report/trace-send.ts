@@ -27,6 +27,8 @@ export type TraceSources = {
   readonly view: PolicyView
   /** Why it is not known yet; undefined: it is. */
   readonly unknown: () => string | undefined
+  /** The API tells it nothing now. */
+  readonly isCutOff: () => boolean
   /** The nodes' pod CIDRs. */
   readonly cidrs: () => readonly NodeCIDR[]
   readonly endpoints: () => readonly TracedPod[]
@@ -34,19 +36,21 @@ export type TraceSources = {
 }
 
 /**
- * The addresses of what somebody names. Of its own pods the agent knows more than the API has told it, which may be out of reach: one that was just
- * added, or that has come again with another address.
+ * The addresses of what somebody names. While the API is out of reach the agent knows more of its own pods than the API has told it: those that were
+ * added since, or have come again with another address.
  */
-function addrsNamed({ nodeName, view, endpoints }: TraceSources, text: string, role: 'sender' | 'receiver'): Named {
+function addrsNamed(sources: TraceSources, text: string, role: 'sender' | 'receiver'): Named {
+  const { nodeName, view, endpoints, isCutOff } = sources
   const name = text.includes('/') ? text : `default/${text}`
   const told = view.pods.get(name)
-  const isOwn = told === undefined || (told.node === nodeName && !told.hasEnded)
+  const isOwn = isCutOff() && (told === undefined || (told.node === nodeName && !told.hasEnded))
   const own = isOwn ? endpoints().find(({ pod }) => pod === name) : undefined
   return own === undefined ? resolveEnd(view, text, role) : { addrs: own.addrs.map(({ addr }) => addr) }
 }
 
-function endOf({ nodeName, view, cidrs, endpoints }: TraceSources, addr: Addr, text: string): TraceEnd {
-  const own = endpoints().find(({ addrs }) => addrs.some((each) => each.addr.equals(addr)))
+function endOf({ nodeName, view, cidrs, endpoints, isCutOff }: TraceSources, addr: Addr, text: string): TraceEnd {
+  const known = isCutOff() ? endpoints() : []
+  const own = known.find(({ addrs }) => addrs.some((each) => each.addr.equals(addr)))
   if (own !== undefined) return { addr: String(addr), pod: own.pod, node: nodeName }
   const pod = view.podAt(addr)
   if (pod !== undefined) return { addr: String(addr), pod: podText(pod), ...(pod.node !== '' && { node: pod.node }) }
