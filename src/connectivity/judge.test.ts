@@ -186,6 +186,7 @@ test('what arrives against a policy has as its cause why a node does not know or
   assert.equal(codeFor([]), undefined)
   assert.equal(codeFor([['node-1', told('CW3301', 'policy/table')]]), 'CW3301')
   assert.equal(codeFor([['node-1', told('CW1301', 'rule/5270')]]), undefined)
+  assert.equal(codeFor([['node-2', told('CW8104', 'device/eth0')]]), 'CW8104')
 })
 
 test('a packet of which no agent tells has as its cause that one does not answer', () => {

@@ -42,9 +42,17 @@ const sameClaim: Readonly<Record<string, readonly string[]>> = { CW1103: ['CW110
 const isSameClaim = (cause: Sign, sign: Sign): boolean =>
   cause.object === sign.object && ownValue(sameClaim, sign.code)?.includes(cause.code) === true
 
-/** A node that reaches nobody has no way to each of the others, and they have none to it. */
+/**
+ * What follows from being cut off, where nothing better explains it. A node that reaches nobody has no way to each of the others, and they have none
+ * to it; one that does not hear from the API does not know what policies are made of.
+ */
+const ofCutOff: Readonly<Record<string, readonly string[]>> = {
+  CW1205: ['CW1201'],
+  CW6002: ['CW3301', 'CW3302', 'CW3307'],
+}
+
 const isOfCutOff = (cause: Sign, sign: Sign): boolean =>
-  cause.code === 'CW1205' && sign.code === 'CW1201' && touches(cause.extent, sign.extent)
+  ownValue(ofCutOff, cause.code)?.includes(sign.code) === true && touches(cause.extent, sign.extent)
 
 const certain = 100
 /** Any other cause is a better one. */

@@ -1,12 +1,19 @@
 // Which findings keep a node from what it does for pods. Pure.
+import { natureOf } from './ranks.ts'
 import { type Finding } from './types.ts'
 
 /** Agents do not answer. */
 const ofAgents: ReadonlySet<string> = new Set(['CW6001', 'CW6003'])
 
-/** What is told of policies (33xx), but for a full table of connections; and agents that do not answer, or hear nothing from the API. */
+/**
+ * What is told of policies (33xx), but for a full table of connections; agents that do not answer, or hear nothing from the API; and what keeps the
+ * API from them, of which they may not know yet.
+ */
 const isOfPolicies = (code: string): boolean =>
-  (code.startsWith('CW33') && code !== 'CW3304') || ofAgents.has(code) || code === 'CW6002'
+  (code.startsWith('CW33') && code !== 'CW3304') ||
+  ofAgents.has(code) ||
+  code === 'CW6002' ||
+  natureOf(code).does.includes('api')
 
 const ofNewPods: ReadonlySet<string> = new Set(['CW1109', 'CW3101', 'CW3109', 'CW3110', 'CW3112'])
 

@@ -41,6 +41,8 @@ const stopsHere = nature('made', 'here', { does: ['ways', 'sessions'] })
 const sendsAstray = nature('made', 'leaving', { does: ['ways', 'sessions'] })
 const narrows = nature('made', 'anywhere', { does: ['size'] })
 const ofPod = nature('made', 'here', { does: ['ways', 'pod'] })
+/** The node does not know what the API would tell it. */
+const ofApi = nature('state', 'here', { isOf: ['api'] })
 const broken = nature('seen', 'anywhere', { isOf: ['ways'], does: ['ways'] })
 
 /** Problems that do something to packets, or can follow from others. All others are causes that explain nothing. */
@@ -93,7 +95,10 @@ const natures: Readonly<Record<string, Nature>> = {
   CW3204: sendsAstray,
   CW3205: sendsAstray,
   CW3232: nature('state', 'here', { isOf: ['owners'] }),
-  CW3301: stopsHere,
+  // what is held back passes nothing
+  CW3301: nature('state', 'here', { isOf: ['api'], does: ['ways'] }),
+  CW3302: ofApi,
+  CW3307: ofApi,
   CW3304: nature('made', 'here', { does: ['ways', 'size', 'sessions'] }),
   CW4109: nature('made', 'anywhere', { does: ['sessions'] }),
   CW4110: nature('made', 'anywhere', { does: ['sessions'] }),
@@ -117,7 +122,7 @@ const natures: Readonly<Record<string, Nature>> = {
   CW7006: nature('made', 'here', { does: ['ways'], isOf: ['rules'] }),
   CW8101: nature('seen', 'anywhere', { isOf: ['size'], does: ['size'] }),
   CW8102: nature('state', 'anywhere', { isOf: ['ways'], does: ['ways', 'size'] }),
-  CW8103: cutsOff,
+  CW8103: nature('made', 'anywhere', { does: ['ways', 'sessions', 'api'] }),
   CW8104: nature('made', 'anywhere', { does: ['ways', 'sessions', 'api'] }),
   CW8105: sendsAstray,
   CW8107: nature('made', 'here', { does: ['ways', 'size', 'sessions', 'api'] }),
