@@ -414,8 +414,8 @@ test('what an agent does not know for want of the API follows from what keeps th
       ['node-2', told('CW8104', 'device/eth0', 'no carrier')],
     ]).map(short),
     [
-      ['CW3301 pod/default/a', 0],
       ['CW8104 device/eth0', 0],
+      ['CW3301 pod/default/a', 0],
     ],
   )
 })
