@@ -110,7 +110,8 @@ test('what cannot be found is told, and what was known stays', within, async () 
 
 test(
   'for a page that does not read nothing is kept, and has the newest state when it reads again',
-  within,
+  // 50 MB of JSON are made
+  { timeout: 3 * within.timeout },
   async () => {
     const cluster = new SimulatedCluster(400)
     await using ui = await served({ cluster })
