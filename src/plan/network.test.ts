@@ -7,7 +7,8 @@ import { type PlannedDatapath } from './datapath-plan.ts'
 import { NodeWays } from './node-ways.ts'
 import { linkWay } from './testing/link-way.ts'
 import { problemText } from '#/model/problems.ts'
-import { planNetwork, type Plan, type PlanInput } from './network.ts'
+import { type Problem } from '#/model/problems.ts'
+import { planNetwork, type Plan, type PlanInput, problemsOfCIDRs } from './network.ts'
 import { RemoteNodes } from './remote-nodes.ts'
 
 function node(name: string, podCIDRs: string[], addrs: string[]): NodeState {
@@ -36,7 +37,9 @@ const pods: PlannedDatapath = {
 }
 
 /** As seen by the first of the nodes. */
-function plan(nodes: NodeState[], { ways = [], ...more }: Partial<PlanInput> & { ways?: NodeWay[] } = {}): Plan {
+type Planned = Plan & { readonly problems: readonly Problem[] }
+
+function plan(nodes: NodeState[], { ways = [], ...more }: Partial<PlanInput> & { ways?: NodeWay[] } = {}): Planned {
   const { underlay = { 4: 1500, 6: 1500 } } = more
   const remoteNodes = new RemoteNodes({
     self: nodes[0]!,
@@ -47,7 +50,7 @@ function plan(nodes: NodeState[], { ways = [], ...more }: Partial<PlanInput> & {
     settings,
   })
   remoteNodes.update(nodes.map((each) => [each.name, each]))
-  return planNetwork({
+  const input: PlanInput = {
     remoteNodes,
     isComplete: true,
     keepsOverlay: false,
@@ -56,7 +59,8 @@ function plan(nodes: NodeState[], { ways = [], ...more }: Partial<PlanInput> & {
     datapaths: [pods],
     settings,
     ...more,
-  })
+  }
+  return { ...planNetwork(input), problems: problemsOfCIDRs(input) }
 }
 
 const blackholes = ({ network }: Plan): string[] =>

@@ -21,7 +21,7 @@ import { type PlannedDatapath } from './datapath-plan.ts'
 import { routedSysctls } from './device-sysctls.ts'
 import { nodeTable, takeInTable } from './filter.ts'
 import { hostPortTable, needsLoopback } from './host-ports.ts'
-import { serveCIDRs } from './served-cidrs.ts'
+import { serveCIDRs, type ServedCIDRs } from './served-cidrs.ts'
 import { outerFamily, overheadBytes } from './overlay.ts'
 import { type RemoteNodes } from './remote-nodes.ts'
 import { type RemoteObjects } from './remote-objects.ts'
@@ -52,7 +52,6 @@ export type PlanInput = {
 
 export type Plan = {
   readonly network: DesiredNetwork
-  readonly problems: readonly Problem[]
   /** The pod CIDRs from which new pods get addresses: those that this node shares with no other and that are large enough. */
   readonly podCIDRs: readonly Prefix[]
   /** Pod CIDRs that this node has lost while its pods have addresses of them, and no other node has: other nodes should know. */
@@ -173,6 +172,20 @@ function someTunnelEnds({ plans }: RemoteNodes): Addr[] {
     .toArray()
 }
 
+type ServedInput = Pick<PlanInput, 'remoteNodes' | 'ports' | 'formerCIDRs'>
+
+function servedBy({ remoteNodes, ports, formerCIDRs = [] }: ServedInput): ServedCIDRs {
+  const held = [...ports.flatMap(({ podCIDRs }) => podCIDRs), ...formerCIDRs]
+  const { self, toldSelf } = remoteNodes
+  return serveCIDRs(self, toldSelf.podCIDRs, held, (cidr) => remoteNodes.ownerOf(cidr))
+}
+
+/** What is wrong with pod CIDRs, of other nodes and of this one: it may change with any node, and is told without a plan. */
+export function problemsOfCIDRs(input: ServedInput & Pick<PlanInput, 'settings'>): Problem[] {
+  const { remoteNodes, settings } = input
+  return [...remoteNodes.problems, ...servedBy(input).problems, ...outsideProblems(remoteNodes.self, settings)]
+}
+
 export function planNetwork({
   remoteNodes,
   isComplete,
@@ -187,10 +200,7 @@ export function planNetwork({
   settings,
 }: PlanInput): Plan {
   const self = remoteNodes.self
-  const held = [...ports.flatMap(({ podCIDRs }) => podCIDRs), ...formerCIDRs]
-  const { podCIDRs, former, disputed, problems } = serveCIDRs(self, remoteNodes.toldSelf.podCIDRs, held, (cidr) =>
-    remoteNodes.ownerOf(cidr),
-  )
+  const { podCIDRs, former, disputed } = servedBy({ remoteNodes, ports, formerCIDRs })
   const served = [...podCIDRs, ...former, ...disputed]
   const families = familiesOf(served)
   const underlay: UnderlayMtu = { ...unknownWays, ...remoteNodes.underlayMtuBytes }
@@ -302,7 +312,6 @@ export function planNetwork({
   }
   return {
     network,
-    problems: [...remoteNodes.problems, ...problems, ...outsideProblems(self, settings)],
     podCIDRs,
     formerCIDRs: former,
     hasOverlay,

@@ -167,10 +167,25 @@ test('a former pod CIDR that another node is given leaves this one at once', asy
   await scene.keeper.pass()
   assert.doesNotMatch(scene.host.sh('ip -br addr show cw-br0'), /10\.244\.9\.1\/24/)
   assert.match(scene.routes().join('\n'), /10\.244\.9\.0\/24.*dst 172\.30\.1\.3/)
-  assert.match(
-    scene.keeper.problems.map(({ message }) => message).join('\n'),
-    /cut off, because it belongs to node node-3/,
-  )
+  const told = () => scene.keeper.problems.map(({ code, message }) => `${code} ${message}`).join('\n')
+  assert.match(told(), /^CW1107 .* cut off, because it belongs to node node-3/)
+  // a pass for another node alone says so as well
+  scene.add(node(4))
+  await scene.keeper.pass()
+  assert.match(told(), /^CW1107 /)
+})
+
+test('what is wrong with the own pod CIDRs is told for as long as it is so, whichever nodes come and go', async () => {
+  using scene = new Scene()
+  scene.add(node(1, '192.168.7.0/24'), node(2))
+  const codes = () => scene.keeper.problems.map(({ code }) => code)
+  await scene.keeper.pass()
+  assert.deepEqual(codes(), ['CW1105'])
+  for (const number of [3, 4]) {
+    scene.add(node(number))
+    await scene.keeper.pass()
+    assert.deepEqual(codes(), ['CW1105'])
+  }
 })
 
 for (const routing of ['vxlan', 'native'] as const)
