@@ -1,6 +1,6 @@
 // Runs the test suite with node:test, and fails when a test was skipped: a test that passes by skipping proves nothing.
-// Usage: test.ts [unit|browser|netns|policy|interop|e2e|faults|kernels][/part of a file's name]...
-// Without arguments: all but faults, which takes most of an hour, and kernels, which scripts/kernels runs.
+// Usage: test.ts [unit|browser|netns|policy|interop|e2e|faults|bench|kernels][/part of a file's name]...
+// Without arguments: all but faults, which takes hours, bench, and kernels, which scripts/kernels runs.
 import { globSync } from 'node:fs'
 import { basename, relative } from 'node:path'
 import { run } from 'node:test'
@@ -19,6 +19,8 @@ const suites: Suite[] = [
   { name: 'interop', glob: 'test/interop/*.test.ts', concurrency: 2, timeoutMs: 600_000 },
   { name: 'e2e', glob: 'test/e2e/*.test.ts', concurrency: 3, timeoutMs: 600_000 },
   { name: 'faults', glob: 'test/faults/*.test.ts', concurrency: 1, timeoutMs: 3_600_000, isOnlyOnRequest: true },
+  // each benchmark at its smallest size; who changes one runs it
+  { name: 'bench', glob: 'test/bench/*.test.ts', concurrency: 1, timeoutMs: 600_000, isOnlyOnRequest: true },
   // under emulation all is several times slower
   { name: 'kernels', glob: 'test/kernels/*.test.ts', concurrency: 1, timeoutMs: 900_000, isOnlyOnRequest: true },
 ]

@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { after, suite, test } from 'node:test'
 import { netnsFolder } from '#/sys/netns.ts'
 
-const main = new URL('../bench/main.ts', import.meta.url).pathname
+const main = new URL('./main.ts', import.meta.url).pathname
 const folder = mkdtempSync(join(tmpdir(), 'causeway-bench-'))
 after(() => rmSync(folder, { recursive: true, force: true }))
 
@@ -57,6 +57,7 @@ suite('benchmarks', { concurrency: true }, () => {
     'doctor',
     'trace',
     'ui',
+    'connectivity',
   ]) {
     test(`${name} runs, and leaves nothing`, () => smoke(name))
   }
