@@ -17,7 +17,9 @@ type Told = {
 async function samplesAt(nodes: number, rounds: number, say: (line: string) => void): Promise<Sample[]> {
   await using rig = new Rig()
   say(`${nodes} nodes come up`)
-  const lab = await BenchLab.up(rig, ['--nodes', String(nodes), '--pods', '1'])
+  // one kernel has one table of neighbours for all namespaces: with 20 nodes on one link it is nearly full
+  const subnets = nodes > 10 ? ['--subnets', '2'] : []
+  const lab = await BenchLab.up(rig, ['--nodes', String(nodes), '--pods', '1', ...subnets])
   // the first one makes the programs of the trace, and files are read for the first time
   lab.timed(['doctor', '--json'])
   return Array.from({ length: rounds }, (_, round): Sample => {
