@@ -24,7 +24,7 @@ async function samplesAt(nodes: number, rounds: number, say: (line: string) => v
     String(nodes),
     '--pods',
     '1',
-    ...(nodes > 25 ? ['--subnets', String(nodes / 10)] : []),
+    ...(nodes > 25 ? ['--subnets', String(nodes / 5)] : []),
   ])
   // the first one makes the programs of the trace, and files are read for the first time
   lab.timed(['doctor', '--json'])
