@@ -42,7 +42,7 @@ async function pause(signal: AbortSignal | undefined): Promise<void> {
 /** Asks again for a while where the API is away. `ask` may be asked twice. */
 export async function persist<T>(
   ask: () => Promise<T>,
-  { signal, awayMs = usualAwayMs }: { readonly signal?: AbortSignal | undefined; readonly awayMs?: number } = {},
+  { signal, awayMs = usualAwayMs }: { readonly signal?: AbortSignal; readonly awayMs?: number } = {},
 ): Promise<T> {
   const endMs = performance.now() + awayMs
   for (;;) {
@@ -94,16 +94,10 @@ function ownHolder(): Holder {
 }
 
 /** Rejects with the reason of `signal` when that aborts. */
-async function found(
-  client: ApiClient,
-  name: string,
-  { signal, awayMs }: Partial<Calls> = {},
-): Promise<KubeObject | undefined> {
+async function found(client: ApiClient, name: string, calls: Partial<Calls> = {}): Promise<KubeObject | undefined> {
+  const { signal } = calls
   try {
-    return await persist(async () => client.get(namespacePath(name), signal && { signal }), {
-      signal,
-      ...(awayMs !== undefined && { awayMs }),
-    })
+    return await persist(async () => client.get(namespacePath(name), signal && { signal }), calls)
   } catch (error) {
     signal?.throwIfAborted()
     if (isApiError(error, 404)) return undefined
@@ -152,13 +146,10 @@ export async function removeNamespace(
   { metadata: { name, uid } }: KubeObject,
   calls: Pick<Calls, 'say'> & Partial<Calls>,
 ): Promise<void> {
-  const { signal, awayMs, patienceMs = usualPatienceMs } = calls
+  const { signal, patienceMs = usualPatienceMs } = calls
   const startMs = performance.now()
   try {
-    await persist(async () => client.delete(namespacePath(name), { body: { preconditions: { uid } } }), {
-      signal,
-      ...(awayMs !== undefined && { awayMs }),
-    })
+    await persist(async () => client.delete(namespacePath(name), { body: { preconditions: { uid } } }), calls)
   } catch (error) {
     // somebody else has deleted it, and perhaps made another one
     if (!isApiError(error, 404) && !isApiError(error, 409)) throw refused(`namespace/${name} cannot be deleted`, error)

@@ -8,7 +8,7 @@ import { Addr, type Family } from '#/lib/addr.ts'
 import { isOfEcho, lastDestination } from '#/trace/destination.ts'
 import { type Sighting } from '#/trace/types.ts'
 import { redirected } from '#/trace/redirected.ts'
-import { goalNode, judgeTrace, type End, type Trace, type TraceFacts } from '#/trace/verdict.ts'
+import { goalNode, isWhole, judgeTrace, type End, type Trace, type TraceFacts } from '#/trace/verdict.ts'
 import { UsageError } from './args.ts'
 import { askSoon } from './trace-ask.ts'
 import { findEnds } from './trace-ends.ts'
@@ -138,9 +138,6 @@ export type TraceOptions = TraceWish & {
 
 const notAsked: Predicted = { predictions: { there: [], back: [] }, silences: [] }
 
-/** Whether it came there and back. */
-const isWhole = ({ verdict: { outcome } }: Trace): boolean => outcome === 'answered' || outcome === 'closed'
-
 /** What a kernel has found out by trying, such as that a neighbour does not answer, it tells only afterwards. */
 function needsCause({ verdict }: Trace, { refused }: TraceSendReport): boolean {
   const isLost = verdict.outcome === 'lost' || verdict.outcome === 'answer-lost' || verdict.outcome === 'unanswered'
@@ -200,7 +197,7 @@ async function outcomeOf(watched: Watched, sender: AgentOfNode, before: Predicte
   const early = judgeTrace(factsOf(watched, before, end))
   // what is expected of a packet of another size says nothing of why this one is lost
   const isOther = before.sizeBytes !== probe.request.sizeBytes && early.verdict.outcome !== 'answered'
-  const isUnasked = before === notAsked && !isWhole(early)
+  const isUnasked = before === notAsked && !isWhole(early.verdict)
   const isAsked = isTranslated || isOther || isUnasked || needsCause(early, sent)
   const predicted = isAsked
     ? await predict(agents, probe, isTranslated ? { ...end, ...portBehind(before.sender) } : end)

@@ -1,7 +1,7 @@
 // Whether a packet did what it should. Pure.
 import { blamedCode } from '#/doctor/losses.ts'
 import { type FollowedPacket, type PacketEnd } from '#/doctor/types.ts'
-import { type Verdict } from '#/trace/verdict.ts'
+import { isWhole, type Verdict } from '#/trace/verdict.ts'
 import { type Probe, type ProbeResult } from './types.ts'
 
 /** What a trace says. */
@@ -13,14 +13,13 @@ export type Told = {
   readonly behind?: PacketEnd
 }
 
-const arrivedOutcomes = new Set<Verdict['outcome']>(['answered', 'closed'])
-
 type Judgement = Pick<ProbeResult, 'state' | 'text' | 'isByChance' | 'isOneWay'>
 
-function judgeDenial({ outcome, text, kind }: Verdict): Judgement {
+function judgeDenial(verdict: Verdict): Judgement {
+  const { outcome, text, kind } = verdict
   if (outcome === 'untold') return { state: 'unknown', text }
   // who answers has it, and so has a process that does not answer
-  if (arrivedOutcomes.has(outcome) || outcome === 'taken')
+  if (isWhole(verdict) || outcome === 'taken')
     return { state: 'failed', text: `a NetworkPolicy denies it, and it arrived: ${text}` }
   return kind === 'policy'
     ? { state: 'passed', text }
@@ -31,7 +30,7 @@ function judgeArrival({ isOfFullSize, isGuess }: Probe, { verdict, fullBytes }: 
   const { outcome, text } = verdict
   if (outcome === 'untold') return { state: 'unknown', text }
   if (outcome === 'taken') return { state: 'passed', text, isOneWay: true }
-  if (arrivedOutcomes.has(outcome)) {
+  if (isWhole(verdict)) {
     if (isOfFullSize !== true) return { state: 'passed', text }
     if (fullBytes !== undefined) return { state: 'passed', text: `${fullBytes} bytes: ${text}` }
     return {

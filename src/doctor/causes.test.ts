@@ -393,29 +393,3 @@ test('a full table of neighbours is the cause of ways that are broken, however t
   assert.deepEqual(finding!.nodes, ['node-1', 'node-2', 'node-3'])
   assert.equal(finding!.message, full.message)
 })
-
-test('what an agent does not know for want of the API follows from what keeps the API from it', () => {
-  const held = (pod: string) => told('CW3301', `pod/default/${pod}`, 'its labels are not known')
-  const cut = clusterOf(2, [['node-1', held('a'), held('b')]]).map((each) =>
-    each.node === 'node-1' && each.status !== undefined
-      ? { ...each, status: { ...each.status, api: { ...each.status.api, phase: 'backoff' as const } } }
-      : each,
-  )
-  assert.deepEqual(
-    diagnose(cut, []).findings.map(({ code, explains }) => [code, explains.length]),
-    [['CW6002', 2]],
-  )
-  assert.deepEqual(findingsOf([['node-1', held('a'), told('CW8104', 'device/eth0', 'no carrier')]]).map(short), [
-    ['CW8104 device/eth0', 1],
-  ])
-  assert.deepEqual(
-    findingsOf([
-      ['node-1', held('a')],
-      ['node-2', told('CW8104', 'device/eth0', 'no carrier')],
-    ]).map(short),
-    [
-      ['CW8104 device/eth0', 0],
-      ['CW3301 pod/default/a', 0],
-    ],
-  )
-})

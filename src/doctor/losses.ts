@@ -3,6 +3,7 @@ import { type ProblemCode, problemCatalogue } from '#/model/problem-catalogue.ts
 import { ownValue } from '#/lib/own-value.ts'
 import { problem } from '#/model/problems.ts'
 import { reasonWords } from '#/trace/reasons.ts'
+import { isWhole as isWholeVerdict } from '#/trace/verdict.ts'
 import { touches } from './extent.ts'
 import { pairOf } from './pair.ts'
 import { isNamed, natureOf } from './ranks.ts'
@@ -18,8 +19,7 @@ import {
 
 const lostOutcomes = new Set(['refused', 'not-sent', 'lost', 'unanswered', 'answer-lost'])
 
-export const isWhole = ({ verdict }: FollowedPacket): boolean =>
-  verdict.outcome === 'answered' || verdict.outcome === 'closed'
+export const isWhole = ({ verdict }: FollowedPacket): boolean => isWholeVerdict(verdict)
 
 /** Somebody wants these packets to be dropped. */
 export const isDenied = ({ verdict, isMeant }: FollowedPacket): boolean => verdict.kind === 'policy' && isMeant !== true

@@ -33,6 +33,8 @@ const nature = (
 
 /** What Node objects say, and nodes as a whole: small packets do not cross either. */
 const cutsOff = nature('made', 'anywhere', { does: ['ways', 'sessions'] })
+/** Nor does the node reach the API. */
+const cutsOffAll = nature('made', 'anywhere', { does: ['ways', 'sessions', 'api'] })
 /** Which node has which addresses is not as pods have them. */
 const changesOwners = nature('made', 'anywhere', { does: ['ways', 'sessions', 'owners'] })
 /** The kernel of the node drops them, or does not know where to send them. */
@@ -98,14 +100,14 @@ const natures: Readonly<Record<string, Nature>> = {
   // what is held back passes nothing
   CW3301: nature('state', 'here', { isOf: ['api'], does: ['ways'] }),
   CW3302: ofApi,
-  CW3307: ofApi,
   CW3304: nature('made', 'here', { does: ['ways', 'size', 'sessions'] }),
+  CW3307: ofApi,
   CW4109: nature('made', 'anywhere', { does: ['sessions'] }),
   CW4110: nature('made', 'anywhere', { does: ['sessions'] }),
   // routers forget what an agent has told them once its sessions end
   CW6001: nature('made', 'anywhere', { does: ['sessions'] }),
   CW6002: nature('state', 'anywhere', { isOf: ['ways', 'api'] }),
-  CW6003: nature('made', 'anywhere', { does: ['ways', 'sessions', 'api'] }),
+  CW6003: cutsOffAll,
   CW6101: stopsHere,
   CW6102: nature('packet', 'anywhere', { isOf: ['ways'] }),
   CW6302: cutsOff,
@@ -122,8 +124,8 @@ const natures: Readonly<Record<string, Nature>> = {
   CW7006: nature('made', 'here', { does: ['ways'], isOf: ['rules'] }),
   CW8101: nature('seen', 'anywhere', { isOf: ['size'], does: ['size'] }),
   CW8102: nature('state', 'anywhere', { isOf: ['ways'], does: ['ways', 'size'] }),
-  CW8103: nature('made', 'anywhere', { does: ['ways', 'sessions', 'api'] }),
-  CW8104: nature('made', 'anywhere', { does: ['ways', 'sessions', 'api'] }),
+  CW8103: cutsOffAll,
+  CW8104: cutsOffAll,
   CW8105: sendsAstray,
   CW8107: nature('made', 'here', { does: ['ways', 'size', 'sessions', 'api'] }),
 }

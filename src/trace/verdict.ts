@@ -366,6 +366,9 @@ function isRedirect(sighting: Sighting): boolean {
   return packet?.icmp !== undefined && packet.icmp.type === redirect[packet.src.family]
 }
 
+/** The probe came there, and an answer back: that nothing listens is one. */
+export const isWhole = ({ outcome }: Verdict): boolean => outcome === 'answered' || outcome === 'closed'
+
 /** The exit status that a verdict is told by. */
 export function exitStatus({ outcome }: Verdict): 0 | 1 | 3 | 4 {
   if (outcome === 'answered') return 0

@@ -1,6 +1,7 @@
 // Addresses of the page of `causeway ui` in a real browser: which view they are of, what must not be in them, and the token that comes by them.
 import assert from 'node:assert/strict'
 import { after, before, suite, test } from 'node:test'
+import { type Page } from 'playwright-core'
 import { type TraceLine } from '#/ui/contract.ts'
 import { PageBrowser } from './browser.ts'
 import { dropped } from './page-traces.ts'
@@ -19,6 +20,18 @@ suite('addresses of the page of causeway ui', { timeout: 60_000 }, () => {
     await browser[Symbol.asyncDispose]()
     await ui[Symbol.asyncDispose]()
   })
+
+  /** The page with a trace that was run. */
+  async function traced(): Promise<Page> {
+    const trace = { ...dropped(), exitStatus: 1 } as unknown as Extract<TraceLine, { kind: 'trace' }>['trace']
+    ui.answers = answersOf(() => false)
+    ui.traceLines = [{ kind: 'trace', trace }]
+    const page = await browser.visit(ui.url())
+    await page.locator('.headline.good').waitFor()
+    await page.evaluate(`location.hash = '/trace?from=default/a&to=default/b'`)
+    await page.getByRole('button', { name: 'Send it' }).click()
+    return page
+  }
 
   test('the token leaves the address at once, and links to views hold none', async () => {
     const page = await browser.visit(ui.url())
@@ -54,13 +67,7 @@ suite('addresses of the page of causeway ui', { timeout: 60_000 }, () => {
   })
 
   test('what was followed between others is not shown below other ends', async () => {
-    const trace = { ...dropped(), exitStatus: 1 } as unknown as Extract<TraceLine, { kind: 'trace' }>['trace']
-    ui.answers = answersOf(() => false)
-    ui.traceLines = [{ kind: 'trace', trace }]
-    const page = await browser.visit(ui.url())
-    await page.locator('.headline.good').waitFor()
-    await page.evaluate(`location.hash = '/trace?from=default/a&to=default/b'`)
-    await page.getByRole('button', { name: 'Send it' }).click()
+    const page = await traced()
     await page.locator('.trace-result').waitFor()
     await page.evaluate(`location.hash = '/trace?from=default/c'`)
     await page.locator('.trace-result').waitFor({ state: 'detached' })
@@ -70,13 +77,7 @@ suite('addresses of the page of causeway ui', { timeout: 60_000 }, () => {
   })
 
   test('a place that a trace refers to is gone to within the view', async () => {
-    const trace = { ...dropped(), exitStatus: 1 } as unknown as Extract<TraceLine, { kind: 'trace' }>['trace']
-    ui.answers = answersOf(() => false)
-    ui.traceLines = [{ kind: 'trace', trace }]
-    const page = await browser.visit(ui.url())
-    await page.locator('.headline.good').waitFor()
-    await page.evaluate(`location.hash = '/trace?from=default/a&to=default/b'`)
-    await page.getByRole('button', { name: 'Send it' }).click()
+    const page = await traced()
     await page.getByRole('button', { name: 'Open all' }).click()
     const link = page.locator('.trace-result .same a').first()
     const place = new URL((await link.getAttribute('href'))!, page.url()).hash.slice(1)

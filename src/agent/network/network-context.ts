@@ -6,6 +6,7 @@ import { type Prefix } from '#/lib/addr.ts'
 import { type NetworkSettings, type NodeState, type PortState } from '#/model/network.ts'
 import { type Problem } from '#/model/problems.ts'
 import { type Routing } from '#/model/routing.ts'
+import { problemsOfCIDRs } from '#/plan/network.ts'
 import { NodeWays } from '#/plan/node-ways.ts'
 import { type RemoteContext } from '#/plan/remote-plan.ts'
 import { RemoteNodes } from '#/plan/remote-nodes.ts'
@@ -54,14 +55,18 @@ export class NetworkContext {
     return this.#former
   }
 
-  /** What is wrong with the underlay, and with the routing that it carries. `isSettled`: all nodes and all of BGP's routes are known. */
-  problems(remoteNodes: RemoteNodes, isSettled: boolean): Problem[] {
+  /**
+   * What is wrong with the underlay, with the routing that it carries, and with pod CIDRs. `ports`: of this node's pods. `isSettled`: all nodes and all
+   * of BGP's routes are known.
+   */
+  problems(remoteNodes: RemoteNodes, ports: readonly PortState[], isSettled: boolean): Problem[] {
     const { problems, strictDevices, stoppedDevices, deadDevices, connected } = this.#underlay
     const isOfNode = (name: string): boolean => connected.some((each) => each.isNodeAddress && each.device === name)
     const stopped = stoppedDevices.filter((device) => isOfNode(device) || remoteNodes.leadsOver(device))
     const dead = deadDevices.filter(({ device, isOfNode: isOwn }) => isOwn || remoteNodes.leadsOver(device))
     const circumstances = { strictDevices, stoppedDevices: stopped, deadDevices: dead, isSettled }
-    return [...problems, ...routingProblems(remoteNodes, circumstances)]
+    const ofCIDRs = problemsOfCIDRs({ remoteNodes, ports, formerCIDRs: this.#former, settings: this.#settings })
+    return [...problems, ...routingProblems(remoteNodes, circumstances), ...ofCIDRs]
   }
 
   /** Returns the table of other nodes for this node's present context. Throws KernelError when the underlay cannot be read. */

@@ -17,7 +17,7 @@ import { type Routing, type RoutingState } from '#/model/routing.ts'
 import { type Verdict } from '#/model/verdict.ts'
 import { type PlannedDatapath } from '#/plan/datapath-plan.ts'
 import { CoverChanges } from '#/plan/cover.ts'
-import { type Plan, planNetwork, problemsOfCIDRs } from '#/plan/network.ts'
+import { type Plan, planNetwork } from '#/plan/network.ts'
 import { type RemoteNodes } from '#/plan/remote-nodes.ts'
 import { type SessionGuard } from '#/plan/session-guards.ts'
 import { type CompareOptions } from '#/reconcile/driver.ts'
@@ -274,15 +274,15 @@ export class NetworkKeeper implements Disposable {
     this.#guards = sessionGuards
     // routes that an earlier agent learned stayed until now
     if (isNewlyLearned) kinds.add('route')
+    const isSettled = this.#isComplete && this.#isLearned
+    this.#problems = [...this.#view.problems, ...this.#context.problems(remoteNodes, this.#ports(), isSettled)]
     if (!isWhole && kinds.size === 0) {
       this.#progress.settle(routingFacts, delta.failedKinds)
-      this.#problems = this.#problemsNow(remoteNodes)
       if (changes.length > 0) this.#onNodes(performance.now() - sinceMs)
       return { failed: await this.#checkWays(remoteNodes, taken.ways) }
     }
     const plan = this.#plan(remoteNodes)
     const podNetwork = podNetworkOf(plan, this.#config.settings)
-    this.#problems = this.#problemsNow(remoteNodes)
     await this.#lowerPods(podNetwork)
     const { failed, failedKinds } = await this.#reconciler.apply(plan.network, {
       ...this.#compareOptions,
@@ -336,16 +336,6 @@ export class NetworkKeeper implements Disposable {
     if (!isLower(network, before.network)) return
     this.#podNetwork.set(podNetwork)
     await this.#refreshPods(network, false)
-  }
-
-  #problemsNow(remoteNodes: RemoteNodes): Problem[] {
-    const { formerCIDRs } = this.#context
-    const { settings } = this.#config
-    return [
-      ...this.#view.problems,
-      ...this.#context.problems(remoteNodes, this.#isComplete && this.#isLearned),
-      ...problemsOfCIDRs({ remoteNodes, ports: this.#ports(), formerCIDRs, settings }),
-    ]
   }
 
   /** The changes that a whole pass would make now. */
