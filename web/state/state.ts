@@ -1,4 +1,5 @@
 // What the page knows, and how each line of the live stream changes it. Pure.
+import { byText } from '#/lib/by-text.ts'
 import { byNumberedName } from '#/lib/numbered-names.ts'
 import { type DoctorState, type LiveLine, type NodeRow, type Times } from '#/ui/contract.ts'
 
@@ -49,7 +50,7 @@ export type Event =
   | { readonly kind: 'strange' | 'unseen' }
 
 /** node-2 before node-10. */
-export const byName = (a: string, b: string): number => byNumberedName(a, b) || (a < b ? -1 : a > b ? 1 : 0)
+export const byName = (a: string, b: string): number => byNumberedName(a, b) || byText(a, b)
 
 function sorted(rows: Iterable<NodeRow>): Map<string, NodeRow> {
   return new Map([...rows].sort((a, b) => byName(a.name, b.name)).map((row) => [row.name, row]))
